@@ -1,0 +1,99 @@
+"""The one canonical encoder that stands before any SQL: what passes here is stored alike by every database.
+
+Values are refused with a reason; the texts of errors are never refused but cleaned and cut.
+"""
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from .exceptions import InvalidNode
+
+MAX_DEPTH = 30  # MariaDB's JSON_VALID refuses 32
+MAX_NAME = 255
+MAX_REASON = 4_000
+MAX_TEXT = 64 * 1024
+_MAX_INT = 2**63
+
+
+def kind(value: object) -> str:
+    return type(value).__name__
+
+
+def normalize(value: Any, field: str, max_bytes: int) -> Any:
+    """A copy of `value` made of plain JSON types (tuples become lists).
+
+    Raises `InvalidNode`, naming `field` and the offending value's kind.
+    """
+    copy = _plain(value, field, 0)
+    size = len(json.dumps(copy, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > max_bytes:
+        raise InvalidNode(f"{field} is {size} bytes of JSON, the limit is {max_bytes}")
+    return copy
+
+
+def _plain(value: Any, field: str, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise InvalidNode(f"{field} is nested deeper than {MAX_DEPTH} levels")
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        return _text(value, field)
+    if isinstance(value, int):
+        if not -_MAX_INT <= value < _MAX_INT:
+            raise InvalidNode(f"{field} holds an integer beyond 64 bits")
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidNode(f"{field} holds {value!r}, which JSON doesn't have")
+        return float(value)
+    if isinstance(value, Mapping):
+        return {_key(key, field): _plain(item, f"{field}[{key!r}]", depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{field}[{index}]", depth + 1) for index, item in enumerate(value)]
+    raise InvalidNode(f"{field} is a {kind(value)}, which JSON doesn't have")
+
+
+def _key(key: object, field: str) -> str:
+    if not isinstance(key, str):
+        raise InvalidNode(f"{field} has a key that is a {kind(key)}; JSON keys are str")
+    return _text(key, f"a key of {field}")
+
+
+def _text(value: str, field: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidNode(f"{field} holds a lone surrogate, which is not text") from None
+    if "\x00" in value:
+        raise InvalidNode(f"{field} holds a NUL character")
+    return str(value)
+
+
+def check_name(value: object, field: str) -> str:
+    """A queue's, a job's or a custom id's name: 1 to 255 characters, none of them a control character."""
+    if not isinstance(value, str):
+        raise InvalidNode(f"{field} must be a str, not {kind(value)}")
+    if not value:
+        raise InvalidNode(f"{field} must not be empty")
+    if len(value) > MAX_NAME:
+        raise InvalidNode(f"{field} has {len(value)} characters, the limit is {MAX_NAME}")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+        raise InvalidNode(f"{field} holds a control character or a lone surrogate: {ascii(value)[:80]}")
+    return str(value)
+
+
+def clean_text(value: object, limit: int = MAX_TEXT) -> str:
+    """Text that every database takes: no NUL, no lone surrogates, cut in the middle to `limit` characters."""
+    try:
+        text = str(value)
+    except BaseException as error:  # noqa: B036 - a __str__ that fails must not keep a failure from being recorded
+        text = f"<{kind(value)} whose str() raised {kind(error)}>"
+    text = text.replace("\x00", "\ufffd").encode("utf-8", "backslashreplace").decode()
+    if len(text) <= limit:
+        return text
+    half = (limit - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"

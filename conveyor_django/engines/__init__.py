@@ -1,0 +1,27 @@
+"""What differs between databases: locks, raw SQL, clocks and wake-ups. Nothing above asks for a vendor."""
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+from .base import Engine, Listener, TryAgain
+from .mysql import MySQLEngine
+from .postgresql import PostgresEngine
+from .sqlite import SQLiteEngine
+
+__all__ = ["Engine", "Listener", "TryAgain", "get_engine"]
+
+_ENGINES: dict[str, type[Engine]] = {
+    "postgresql": PostgresEngine,
+    "mysql": MySQLEngine,
+    "sqlite": SQLiteEngine,
+}
+
+
+def get_engine(using: str) -> Engine:
+    """The engine for a database alias; engines hold no state of their own."""
+    vendor = connections[using].vendor
+    if vendor not in _ENGINES:
+        raise ImproperlyConfigured(
+            f"conveyor_django runs on PostgreSQL, MariaDB, MySQL and SQLite; DATABASES[{using!r}] is {vendor}"
+        )
+    return _ENGINES[vendor](using)

@@ -1,0 +1,208 @@
+"""The engine that all databases share: transactions with retries, and the statements they have in common."""
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import DatabaseError, connections, transaction
+
+from ..models import Job
+from . import sql
+
+T = TypeVar("T")
+_TRIES = 20
+CHUNK = 500  # ids in one statement: SQLite takes 999 parameters
+
+
+class TryAgain(Exception):
+    """A transition found, under its locks, that it needs rows that it didn't lock."""
+
+
+class Listener(ABC):
+    """A session that hears of new work."""
+
+    @abstractmethod
+    def wait(self, timeout: float) -> bool:
+        """Wait for a wake-up, at most `timeout` seconds; whether one came."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+class Engine:
+    lock_hint = ""  # makes the lock go through the primary key
+    lock_clause = ""
+    skip_locked_clause = ""
+    delete_order = ""
+    parents_first = False  # the database checks foreign keys at each statement
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+
+    @property
+    def connection(self) -> Any:
+        return connections[self.using]
+
+    # Transactions
+
+    def transact(self, step: Callable[[], T]) -> T:
+        """Run `step` in a transaction, again when it lost a conflict.
+
+        Inside a caller's transaction it is a savepoint, and a conflict goes to the caller, whose transaction is lost.
+        """
+        nested = self.connection.in_atomic_block
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self.begin():
+                    return step()
+            except TryAgain:
+                if attempt == _TRIES:
+                    raise
+            except DatabaseError as error:
+                if nested or attempt == _TRIES or not self.is_conflict(error):
+                    raise
+                time.sleep(random.uniform(0, 0.002 * attempt))
+        raise AssertionError("unreachable")
+
+    def begin(self) -> AbstractContextManager[None]:
+        return transaction.atomic(self.using)
+
+    def is_conflict(self, error: DatabaseError) -> bool:
+        """Whether a deadlock, a serialization failure or a busy database refused the transaction."""
+        raise NotImplementedError
+
+    def now(self) -> datetime:
+        """The database's clock, which rules: hosts may differ."""
+        raise NotImplementedError
+
+    # Rows
+
+    def lock_jobs(self, ids: Iterable[UUID], *, skip_locked: bool = False) -> dict[UUID, Job]:
+        """Lock these jobs in ascending id and read them, without their large columns."""
+        rows: dict[UUID, Job] = {}
+        clause = self.skip_locked_clause if skip_locked else self.lock_clause
+        for chunk in self.chunks(ids):
+            statement = (
+                f"SELECT {sql.columns(lean=True)} FROM {sql.JOB} {self.lock_hint} "
+                f"WHERE id IN ({sql.marks(chunk)}) ORDER BY id {clause}"
+            )
+            rows.update((job.pk, job) for job in self._raw_jobs(statement, self._ids(chunk)))
+        return rows
+
+    def waiting_jobs(self, queue_names: Sequence[str], limit: int) -> list[Job]:
+        """Up to `limit` waiting jobs, locked, those that others hold left out; the queues share fairly."""
+        found: dict[UUID, Job] = {}
+        left = list(queue_names)
+        for share in (-(-limit // len(queue_names)), limit):  # what one leaves of its share goes to the others
+            for name in list(left):
+                if not (room := min(share, limit - len(found))):
+                    break
+                # rows that this transaction has locked are not skipped by it: ask for as many more
+                mine = sum(job.queue_name == name for job in found.values())
+                jobs = [job for job in self._waiting_in(name, room + mine) if job.pk not in found][:room]
+                found.update((job.pk, job) for job in jobs)
+                if len(jobs) < room:
+                    left.remove(name)
+        return list(found.values())
+
+    def _waiting_in(self, queue_name: str, limit: int) -> Iterator[Job]:
+        return self._raw_jobs(
+            f"SELECT {sql.columns()} FROM {sql.JOB} WHERE state = 'waiting' AND queue_name = %s "
+            f"ORDER BY priority, position, id LIMIT %s {self.skip_locked_clause}",
+            [queue_name, limit],
+        )
+
+    def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
+        """Insert a tree given children first; with `ignore_conflicts` a row whose job_id is taken isn't stored."""
+        ordered = list(reversed(jobs)) if self.parents_first else list(jobs)
+        Job.objects.using(self.using).bulk_create(ordered, batch_size=1000, ignore_conflicts=ignore_conflicts)
+
+    def write_jobs(self, jobs: Iterable[Job], fields: Sequence[str]) -> None:
+        """Store these fields of locked jobs, each with its own values, in one round where the driver can."""
+        metas = [Job._meta.get_field(name) for name in fields]
+        assignments = ", ".join(f"{self._quote(field.column)} = %s" for field in metas)
+        rows = [
+            [*(f.get_db_prep_save(getattr(job, f.attname), self.connection) for f in metas), *self._ids([job.pk])]
+            for job in jobs
+        ]
+        with self.connection.cursor() as cursor:
+            cursor.executemany(f"UPDATE {sql.JOB} SET {assignments} WHERE id = %s", rows)
+
+    def delete_jobs(self, ids: Iterable[UUID]) -> int:
+        """Delete jobs with their logs and errors, in ascending id: children before parents."""
+        count = 0
+        with self.connection.cursor() as cursor:
+            for chunk in self.chunks(ids):
+                for table in sql.HISTORY:
+                    cursor.execute(f"DELETE FROM {table} WHERE job_id IN ({sql.marks(chunk)})", self._ids(chunk))
+                cursor.execute(
+                    f"DELETE FROM {sql.JOB} WHERE id IN ({sql.marks(chunk)}) {self.delete_order}", self._ids(chunk)
+                )
+                count += cursor.rowcount
+        return count
+
+    # Trees
+
+    def subtree_ids(self, ids: Iterable[UUID], states: Iterable[str] | None = None) -> set[UUID]:
+        """These jobs and their descendants; with `states`, only down through descendants in one of those."""
+        only = f"AND c.state IN ({', '.join(repr(str(s)) for s in states)})" if states else ""
+        found: set[UUID] = set()
+        for chunk in self.chunks(ids):
+            found.update(row[0] for row in self._recurse(sql.SUBTREE.format(marks=sql.marks(chunk), only=only), chunk))
+        return found
+
+    def ancestors(self, ids: Iterable[UUID], while_: str) -> list[tuple[UUID, UUID | None, str, str]]:
+        """`(id, parent, state, policy)` of these jobs and of what lies above, as far as `while_` holds (see `sql`)."""
+        found: set[tuple[UUID, UUID | None, str, str]] = set()
+        for chunk in self.chunks(ids):
+            found.update(self._recurse(sql.ANCESTORS.format(marks=sql.marks(chunk), condition=while_), chunk))
+        return list(found)
+
+    def _recurse(self, statement: str, ids: Sequence[UUID]) -> list[Any]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, self._ids(ids))
+            return [tuple(sql.as_uuid(value) if i < 2 else value for i, value in enumerate(row)) for row in cursor]
+
+    def waiting_queue_names(self) -> list[str]:
+        """Queues that have a waiting job, found by skipping through the index, not by reading it."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql.WAITING_QUEUES)
+            return [name for (name,) in cursor]
+
+    # Wake-ups
+
+    def notify(self, queue_names: Iterable[str]) -> None:
+        """Tell sleeping workers, after a commit; where the database can't, they poll."""
+
+    def listen(self) -> Listener | None:
+        """A session that hears `notify`, None where the database has no such thing."""
+        return None
+
+    # Migrations
+
+    def after_migrate(self, schema_editor: Any) -> None:
+        """What the tables need beyond Django's operations."""
+
+    # Helpers
+
+    def chunks(self, ids: Iterable[UUID], size: int = CHUNK) -> Iterator[list[UUID]]:
+        """Ascending, so that locks taken chunk by chunk keep the order."""
+        ordered = sorted(ids)
+        for start in range(0, len(ordered), size):
+            yield ordered[start : start + size]
+
+    def _ids(self, ids: Iterable[UUID]) -> list[Any]:
+        field = Job._meta.pk
+        return [field.get_db_prep_value(value, self.connection) for value in ids]
+
+    def _quote(self, name: str) -> str:
+        quoted: str = self.connection.ops.quote_name(name)
+        return quoted
+
+    def _raw_jobs(self, statement: str, params: Sequence[Any]) -> Iterator[Job]:
+        return iter(Job.objects.using(self.using).raw(statement, params))

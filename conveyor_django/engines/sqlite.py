@@ -1,0 +1,46 @@
+"""SQLite: one writer at a time, so a transition begins with BEGIN IMMEDIATE and needs no row locks."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from ..models import Job
+from . import sql
+from .base import Engine
+
+
+class SQLiteEngine(Engine):
+    @contextmanager
+    def begin(self) -> Iterator[None]:
+        connection = self.connection
+        if connection.in_atomic_block:
+            with transaction.atomic(self.using):
+                yield
+            return
+        connection.ensure_connection()
+        mode, connection.transaction_mode = connection.transaction_mode, "IMMEDIATE"  # whatever OPTIONS say
+        try:
+            with transaction.atomic(self.using):
+                yield
+        finally:
+            connection.transaction_mode = mode
+
+    def is_conflict(self, error: DatabaseError) -> bool:
+        return "locked" in str(error) or "busy" in str(error)
+
+    def now(self) -> datetime:
+        return timezone.now().astimezone(timezone.get_fixed_timezone(0))  # the database's host is this one
+
+    def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
+        # one prepared statement: a multi-row INSERT would be cut into pieces of 999 parameters
+        fields = Job._meta.concrete_fields
+        names = ", ".join(field.column for field in fields)
+        verb = "INSERT OR IGNORE" if ignore_conflicts else "INSERT"
+        rows = [[f.get_db_prep_save(getattr(job, f.attname), self.connection) for f in fields] for job in jobs]
+        with self.connection.cursor() as cursor:
+            cursor.executemany(f"{verb} INTO {sql.JOB} ({names}) VALUES ({sql.marks(fields)})", rows)
+        for job in jobs:
+            job._state.adding, job._state.db = False, self.using

@@ -1,0 +1,42 @@
+"""Job ids: UUIDv7, strictly ascending within a process, so that an id's order is the order of adding."""
+
+import threading
+import time
+from uuid import UUID
+
+try:
+    from uuid import uuid7  # type: ignore[attr-defined,unused-ignore]  # Python 3.14 and newer
+except ImportError:
+    from uuid6 import uuid7
+
+_BLOCK = 1 << 24  # ids of one block differ in these low bits only: more than any flow has jobs
+_lock = threading.Lock()
+_last = 0
+_last_ms = 0
+
+
+def new_ids(count: int) -> list[UUID]:
+    """`count` ascending ids, all above every id made before in this process."""
+    global _last, _last_ms
+    with _lock:
+        now_ms = time.time_ns() // 1_000_000
+        base = (_last | (_BLOCK - 1)) + 1
+        if now_ms > _last_ms:  # else within one millisecond, or the clock went back
+            base = max(base, uuid7().int & -_BLOCK)
+            _last_ms = now_ms
+        _last = base + count - 1
+    return [UUID(int=base + offset) for offset in range(count)]
+
+
+def new_id() -> UUID:
+    return new_ids(1)[0]
+
+
+def parse_id(value: object) -> UUID | None:
+    """The UUID that a `str` or `UUID` means, None for anything else."""
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,46 @@
+"""Indexes that are partial where the database has partial indexes, and useful where it hasn't."""
+
+from typing import Any
+
+from django.db import models
+
+
+class StateIndex(models.Index):
+    """`fields` of the rows in one state; without partial indexes, the same with the state as first column."""
+
+    def __init__(self, *, state: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.state = state
+
+    def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
+        path, args, kwargs = super().deconstruct()
+        return path, args, {**kwargs, "state": self.state}
+
+    def create_sql(self, model: Any, schema_editor: Any, using: str = "", **kwargs: Any) -> Any:
+        if schema_editor.connection.features.supports_partial_indexes:
+            twin = models.Index(fields=self.fields, name=self.name, condition=models.Q(state=self.state))
+        else:
+            twin = models.Index(fields=["state", *self.fields], name=self.name)
+        return twin.create_sql(model, schema_editor, using, **kwargs)
+
+
+class SparseIndex(models.Index):
+    """One nullable or boolean column, only where it is set (or everywhere, without partial indexes)."""
+
+    def __init__(self, *, where: dict[str, Any], unique: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.where = where
+        self.unique = unique
+
+    def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
+        path, args, kwargs = super().deconstruct()
+        return path, args, {**kwargs, "where": self.where, "unique": self.unique}
+
+    def create_sql(self, model: Any, schema_editor: Any, using: str = "", **kwargs: Any) -> Any:
+        condition = models.Q(**self.where)
+        if not schema_editor.connection.features.supports_partial_indexes:
+            condition = None
+        if self.unique:
+            kwargs["sql"] = schema_editor.sql_create_index.replace("CREATE INDEX", "CREATE UNIQUE INDEX", 1)
+        twin = models.Index(fields=self.fields, name=self.name, condition=condition)
+        return twin.create_sql(model, schema_editor, using, **kwargs)

@@ -1,0 +1,44 @@
+"""Queues that need a row of their own, and the workers' leases."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from ..encoding import MAX_NAME
+from ..ids import new_id
+
+
+class QueueState(models.Model):
+    """Only queues that were paused once have a row."""
+
+    queue_name = models.CharField(_("queue"), max_length=MAX_NAME, primary_key=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("queue")
+        verbose_name_plural = _("queues")
+        default_permissions = ("view", "change")
+
+    def __str__(self) -> str:
+        return self.queue_name
+
+
+class WorkerProcess(models.Model):
+    """One start of a worker. This row is the lease of all that it runs, so one statement is a heartbeat."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    queues = models.JSONField(null=True)  # None: every queue
+    concurrency = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)  # later without a heartbeat: its jobs are rescued
+    dead_at = models.DateTimeField(null=True, blank=True)  # never taken back: a worker that comes late starts anew
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"

@@ -1,0 +1,86 @@
+"""What can be done to a job from anywhere; `transitions` does it."""
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+
+from .. import ports
+from ..encoding import normalize
+from ..conf import get_settings
+from ..options import seconds
+from ..states import FINISHED
+
+if TYPE_CHECKING:
+    from .job import Job
+
+
+class JobVerbs:
+    """Each verb is one transaction, raises `InvalidJobState` where the state doesn't allow it and
+    `Job.DoesNotExist` for a job that is gone, and leaves this instance as the row now is."""
+
+    if TYPE_CHECKING:
+        pk: Any
+        state: str
+        _state: Any
+
+        def refresh_from_db(self) -> None: ...
+
+    def _do(self, verb: str, *args: Any) -> None:
+        ports.call(verb, self._state.db, [self.pk], *args)
+        self.refresh_from_db()
+
+    def retry(self) -> None:
+        """Let a finished job run again; a parent that failed through children takes those with it."""
+        self._do("retry")
+
+    def cancel(self) -> None:
+        """Cancel the job and all its unfinished descendants; its parent hears of a failure."""
+        self._do("cancel")
+
+    def remove(self) -> None:
+        """Delete the job and its whole subtree; refused while one of them is active."""
+        ports.call("remove", self._state.db, [self.pk])
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        taken: int = ports.call("remove", self._state.db, [self.pk])
+        return taken, {"conveyor_django.Job": taken}
+
+    def promote(self) -> None:
+        """Make a delayed job waiting now."""
+        self._do("promote")
+
+    def change_priority(self, priority: int) -> None:
+        """Of an unfinished job; lower first."""
+        self._do("change_priority", priority)
+
+    def change_delay(self, delay: float | timedelta) -> None:
+        """Of a delayed job, counted from now; of one in waiting-children, counted from its release."""
+        self._do("change_delay", seconds(delay, "delay"))
+
+    def update_data(self, data: Any) -> None:
+        self._do("update_data", normalize(data, "data", get_settings().MAX_DATA_BYTES))
+
+    def wait_until_finished(self, timeout: float | timedelta) -> "Job":
+        """This instance, refreshed, once finished.
+
+        Raises `TimeoutError` when it hasn't finished by then, `Job.DoesNotExist` when it was removed.
+        """
+        deadline = time.monotonic() + seconds(timeout, "timeout")
+        pause = 0.01
+        while True:
+            self.refresh_from_db()
+            if self.state in FINISHED:
+                return self  # type: ignore[return-value]
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"job {self.pk} is {self.state} and has not finished in time")
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, 0.5)
+
+    aretry = sync_to_async(retry)
+    acancel = sync_to_async(cancel)
+    aremove = sync_to_async(remove)
+    apromote = sync_to_async(promote)
+    await_until_finished = sync_to_async(wait_until_finished)

@@ -1,0 +1,194 @@
+"""`JobOptions` and `Backoff`: what can be said of how a job runs."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any, Self, cast
+
+from django.utils import timezone
+
+from .encoding import check_name, kind
+from .exceptions import InvalidNode
+from .states import ChildFailurePolicy
+
+MAX_SECONDS = 100 * 365 * 86400
+_MAX_SMALL = 2**31 - 1
+_UNSET: Any = type("Unset", (), {"__repr__": lambda self: "UNSET"})()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backoff:
+    """How long to wait before the next attempt; seconds or `timedelta`.
+
+    `type` is "fixed", "exponential" (delay * 2 ** (attempt - 1)), or the name
+    of a function registered with `conveyor_django.registry.backoff`. `jitter`
+    is the share of the delay, 0 to 1, that chance may take away.
+    """
+
+    type: str = "exponential"
+    delay: float | timedelta = 1
+    max_delay: float | timedelta = 86400
+    jitter: float = 0.0
+
+    def __init__(
+        self,
+        type: str = "exponential",
+        delay: float | timedelta = 1,
+        max_delay: float | timedelta = 86400,
+        jitter: float = 0.0,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "type", check_name(type, "backoff.type"))
+        put(self, "delay", seconds(delay, "backoff.delay"))
+        put(self, "max_delay", seconds(max_delay, "backoff.max_delay"))
+        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter <= 1:
+            raise InvalidNode(f"backoff.jitter must be a number from 0 to 1, not {_shown(jitter)}")
+        put(self, "jitter", float(jitter))
+
+    @classmethod
+    def of(cls, value: "Backoff | Mapping[str, Any]") -> "Backoff":
+        if isinstance(value, cls):
+            return value
+        return cls(**_known_keys(value, "backoff", {"type", "delay", "max_delay", "jitter"}))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"type": self.type, "delay": self.delay, "max_delay": self.max_delay, "jitter": self.jitter}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """Options of one job; times are seconds or `timedelta`.
+
+    A field that isn't passed is unset: the next layer's value holds (call,
+    queue, processor, `DEFAULT_JOB_OPTIONS`, then the values shown here).
+    `delay` also takes an aware `datetime`. Raises `InvalidNode`.
+    """
+
+    attempts: int = _UNSET
+    backoff: Backoff | Mapping[str, Any] | None = _UNSET
+    delay: float | timedelta | datetime = _UNSET
+    priority: int = _UNSET  # lower first
+    lifo: bool = _UNSET
+    timeout: float | timedelta | None = _UNSET
+    job_id: str | None = _UNSET
+    remove_on_complete: bool = _UNSET
+    remove_on_fail: bool = _UNSET
+    fail_parent_on_child_failure: str = _UNSET
+    max_stalls: int = _UNSET
+    given: Mapping[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given = {}
+        for name, default in DEFAULTS.items():
+            value = getattr(self, name)
+            if value is _UNSET:
+                object.__setattr__(self, name, default)
+            else:
+                given[name] = _CHECKS[name](value, name)
+                object.__setattr__(self, name, given[name])
+        object.__setattr__(self, "given", given)
+
+    @classmethod
+    def of(cls, value: "JobOptions | Mapping[str, Any] | None", field: str = "opts") -> "JobOptions":
+        if isinstance(value, cls):
+            return value
+        return cls(**_known_keys(value or {}, field, DEFAULTS.keys()))
+
+    def over(self, *lower: "JobOptions") -> Self:
+        """These options, with what is unset here taken from `lower`, the first that has it."""
+        merged: dict[str, Any] = {}
+        for layer in (*reversed(lower), self):
+            merged.update(layer.given)
+        return type(self)(**merged)
+
+
+DEFAULTS: dict[str, Any] = {
+    "attempts": 1,
+    "backoff": None,
+    "delay": 0,
+    "priority": 0,
+    "lifo": False,
+    "timeout": None,
+    "job_id": None,
+    "remove_on_complete": False,
+    "remove_on_fail": False,
+    "fail_parent_on_child_failure": ChildFailurePolicy.FAIL,
+    "max_stalls": 1,
+}
+
+
+def seconds(value: object, name: str) -> float:
+    """Seconds >= 0 out of a number or a `timedelta`; raises `InvalidNode`."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InvalidNode(f"{name} must be seconds or a timedelta, not {_shown(value)}")
+    if not 0 <= value <= MAX_SECONDS:
+        raise InvalidNode(f"{name} must be from 0 to {MAX_SECONDS} seconds, not {value!r}")
+    return value
+
+
+def _shown(value: object) -> str:
+    return f"{kind(value)} {value!r}"[:100]
+
+
+def _known_keys(value: object, field: str, known: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidNode(f"{field} must be a mapping, not {kind(value)}")
+    if unknown := [key for key in value if key not in known]:
+        raise InvalidNode(f"{field} has an unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    return dict(cast("Mapping[str, Any]", value))
+
+
+def _whole(low: int) -> Any:
+    def check(value: object, name: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= _MAX_SMALL:
+            raise InvalidNode(f"{name} must be an int from {low} to {_MAX_SMALL}, not {_shown(value)}")
+        return value
+
+    return check
+
+
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidNode(f"{name} must be True or False, not {_shown(value)}")
+    return value
+
+
+def _delay(value: object, name: str) -> float | datetime:
+    if isinstance(value, datetime):
+        if timezone.is_naive(value):
+            raise InvalidNode(f"{name} must be an aware datetime, not a naive one")
+        return value
+    return seconds(value, name)
+
+
+def _timeout(value: object, name: str) -> float | None:
+    if value is None:
+        return None
+    if (limit := seconds(value, name)) == 0:
+        raise InvalidNode(f"{name} must be above 0 seconds, or None")
+    return limit
+
+
+def _policy(value: object, name: str) -> ChildFailurePolicy:
+    if not isinstance(value, str) or value not in ChildFailurePolicy.values:
+        raise InvalidNode(f"{name} must be one of {', '.join(ChildFailurePolicy.values)}, not {_shown(value)}")
+    return ChildFailurePolicy(value)
+
+
+_CHECKS: dict[str, Any] = {
+    "attempts": _whole(1),
+    "backoff": lambda value, name: None if value is None else Backoff.of(value),
+    "delay": _delay,
+    "priority": _whole(-_MAX_SMALL),
+    "lifo": _flag,
+    "timeout": _timeout,
+    "job_id": lambda value, name: None if value is None else check_name(value, name),
+    "remove_on_complete": _flag,
+    "remove_on_fail": _flag,
+    "fail_parent_on_child_failure": _policy,
+    "max_stalls": _whole(0),
+}
+assert set(_CHECKS) == set(DEFAULTS) == {f.name for f in fields(JobOptions)} - {"given"}

@@ -1,0 +1,51 @@
+"""What an attempt came to, as a value: the executor makes one and writes nothing, `transitions.finish` applies it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    value: Any = None  # normalized JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    reason: str
+    stacktrace: str = ""
+    retry_in: float = 0.0  # seconds, when attempts are left
+    discarded: bool = False  # no more attempts, even if some are left
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """The processor asked to run again later; the attempt isn't counted."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """Leased, but not run to its end by this worker; the attempt isn't counted."""
+
+
+Outcome = Completed | Failed | Delayed | GivenBack
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker has to say of one job it leases: its outcome if it ended, else only news."""
+
+    job_id: UUID
+    epoch: int
+    parent_id: UUID | None
+    attempts_left: bool
+    outcome: Outcome | None = None
+    progress: tuple[Any] | None = None  # one value, or nothing new
+    log_lines: list[str] = field(default_factory=list)
+
+    @property
+    def is_final_failure(self) -> bool:
+        """Whether the job can end as failed by this, so that its ancestors may be concerned."""
+        return isinstance(self.outcome, Failed) and (self.outcome.discarded or not self.attempts_left)

@@ -1,0 +1,17 @@
+"""The port through which `Job`'s verbs reach `transitions`, two floors above, without an import cycle.
+
+`transitions` fills it when the app is ready.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+_verbs: dict[str, Callable[..., Any]] = {}
+
+
+def provide(**functions: Callable[..., Any]) -> None:
+    _verbs.update(functions)
+
+
+def call(verb: str, *args: Any, **kwargs: Any) -> Any:
+    return _verbs[verb](*args, **kwargs)

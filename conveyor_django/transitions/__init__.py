@@ -1,0 +1,1 @@
+def provide_verbs(): pass
