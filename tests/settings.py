@@ -1,12 +1,30 @@
-"""Settings of the tests; CONVEYOR_TEST_DATABASE says on which database this run is: sqlite, postgres or mysql."""
+"""Settings of the tests; CONVEYOR_TEST_DATABASE names this run's database: sqlite, postgres or mysql."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 DATABASE = os.environ.get("CONVEYOR_TEST_DATABASE", "sqlite")
-# a file, not memory: workers' threads and processes open connections of their own
-_folder = Path(os.environ.setdefault("CONVEYOR_TEST_FOLDER", tempfile.mkdtemp(prefix="conveyor-tests-")))
+# told apart from what other runs on the same server make
+_test_name = "test_conveyor" + os.environ.get("CONVEYOR_TEST_SUFFIX", "")
+
+
+def _sqlite_folder() -> Path:
+    """Files, not memory: threads and processes open connections of their own; subprocesses use the same."""
+    if "CONVEYOR_TEST_FOLDER" not in os.environ:
+        os.environ["CONVEYOR_TEST_FOLDER"] = tempfile.mkdtemp(prefix="conveyor-tests-")
+        atexit.register(_remove_folder, os.environ["CONVEYOR_TEST_FOLDER"], os.getpid())
+    return Path(os.environ["CONVEYOR_TEST_FOLDER"])
+
+
+def _remove_folder(folder: str, maker: int) -> None:
+    if os.getpid() == maker:  # and not a fork of it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_folder = _sqlite_folder()
 
 DATABASES = {
     "default": {
@@ -27,6 +45,7 @@ DATABASES = {
             "PORT": os.environ.get("CONVEYOR_TEST_POSTGRES_PORT", "5432"),
             "USER": os.environ.get("CONVEYOR_TEST_POSTGRES_USER", "postgres"),
             "PASSWORD": os.environ.get("CONVEYOR_TEST_POSTGRES_PASSWORD", ""),
+            "TEST": {"NAME": _test_name},
         },
         "mysql": {
             "ENGINE": "django.db.backends.mysql",
@@ -36,12 +55,12 @@ DATABASES = {
             "USER": os.environ.get("CONVEYOR_TEST_MYSQL_USER", "root"),
             "PASSWORD": os.environ.get("CONVEYOR_TEST_MYSQL_PASSWORD", ""),
             "OPTIONS": {"charset": "utf8mb4"},
-            "TEST": {"CHARSET": "utf8mb4"},
+            "TEST": {"NAME": _test_name, "CHARSET": "utf8mb4"},
         },
     }[DATABASE]
 }
 
-SECRET_KEY = "tests"  # noqa: S105
+SECRET_KEY = "tests"
 USE_TZ = True
 INSTALLED_APPS = [
     "django.contrib.admin",

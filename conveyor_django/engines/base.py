@@ -151,22 +151,23 @@ class Engine:
     def subtree_ids(self, ids: Iterable[UUID], states: Iterable[str] | None = None) -> set[UUID]:
         """These jobs and their descendants; with `states`, only down through descendants in one of those."""
         only = f"AND c.state IN ({', '.join(repr(str(s)) for s in states)})" if states else ""
-        found: set[UUID] = set()
-        for chunk in self.chunks(ids):
-            found.update(row[0] for row in self._recurse(sql.SUBTREE.format(marks=sql.marks(chunk), only=only), chunk))
-        return found
+        return {row[0] for row in self._recurse(sql.SUBTREE, ids, only=only)}
 
-    def ancestors(self, ids: Iterable[UUID], while_: str) -> list[tuple[UUID, UUID | None, str, str]]:
-        """`(id, parent, state, policy)` of these jobs and of what lies above, as far as `while_` holds (see `sql`)."""
-        found: set[tuple[UUID, UUID | None, str, str]] = set()
-        for chunk in self.chunks(ids):
-            found.update(self._recurse(sql.ANCESTORS.format(marks=sql.marks(chunk), condition=while_), chunk))
-        return list(found)
+    def failing_ancestors(self, ids: Iterable[UUID]) -> list[sql.Ancestor]:
+        """These jobs and what lies above, as far as a failure climbs."""
+        return [sql.Ancestor(*row) for row in self._recurse(sql.ANCESTORS, ids, condition=sql.FAILS_WITH_CHILD)]
 
-    def _recurse(self, statement: str, ids: Sequence[UUID]) -> list[Any]:
+    def reopening_ancestors(self, ids: Iterable[UUID]) -> list[sql.Ancestor]:
+        """These jobs and what lies above, as far as a retry climbs."""
+        return [sql.Ancestor(*row) for row in self._recurse(sql.ANCESTORS, ids, condition=sql.FAILED_THROUGH_CHILD)]
+
+    def _recurse(self, statement: str, ids: Iterable[UUID], **parts: str) -> set[tuple[Any, ...]]:
+        found: set[tuple[Any, ...]] = set()
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, self._ids(ids))
-            return [tuple(sql.as_uuid(value) if i < 2 else value for i, value in enumerate(row)) for row in cursor]
+            for chunk in self.chunks(ids):
+                cursor.execute(statement.format(marks=sql.marks(chunk), **parts), self._ids(chunk))
+                found.update((sql.as_uuid(row[0]), sql.as_uuid(row[1]), *row[2:]) for row in cursor.fetchall())
+        return found
 
     def waiting_queue_names(self) -> list[str]:
         """Queues that have a waiting job, found by skipping through the index, not by reading it."""

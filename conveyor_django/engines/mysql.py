@@ -1,6 +1,6 @@
 """MariaDB and MySQL: locks through the primary key under READ COMMITTED, exact collations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -30,12 +30,12 @@ class MySQLEngine(Engine):
             value: datetime = cursor.fetchone()[0]
         return value.replace(tzinfo=UTC)
 
-    def _recurse(self, statement: str, ids: Sequence[UUID]) -> list[Any]:
-        # both stop silently, or fail, at 1,000 levels
+    def _recurse(self, statement: str, ids: Iterable[UUID], **parts: str) -> set[tuple[Any, ...]]:
+        # MariaDB stops silently at 1,000 levels, MySQL with an error
         name = "max_recursive_iterations" if self.connection.mysql_is_mariadb else "cte_max_recursion_depth"
         with self.connection.cursor() as cursor:
             cursor.execute(f"SET SESSION {name} = {_ALL_LEVELS}")
-        return super()._recurse(statement, ids)
+        return super()._recurse(statement, ids, **parts)
 
     def after_migrate(self, schema_editor: Any) -> None:
         """Names compare exactly, case and trailing blanks included, and any text fits, whatever the tables' default."""

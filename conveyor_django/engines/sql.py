@@ -2,7 +2,7 @@
 
 from collections.abc import Sized
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ..models import Job, JobError, JobLog
@@ -25,6 +25,14 @@ WITH RECURSIVE up(id, parent_id, state, policy, failed_by) AS (
     SELECT p.id, p.parent_id, p.state, p.fail_parent_on_child_failure, p.failed_by
     FROM {JOB} p JOIN up ON p.id = up.parent_id WHERE {{condition}}
 ) SELECT id, parent_id, state, policy FROM up"""
+
+
+class Ancestor(NamedTuple):
+    id: UUID
+    parent_id: UUID | None
+    state: str
+    policy: str
+
 
 # conditions of ANCESTORS: go on above a job while it
 FAILS_WITH_CHILD = "up.state = 'waiting-children' AND up.policy = 'fail'"

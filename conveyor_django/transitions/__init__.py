@@ -1,1 +1,52 @@
-def provide_verbs(): pass
+"""Every change of a job's state, one verb a room; each is one transaction, fenced and locked in ascending id.
+
+Nothing outside this package writes a job's state.
+"""
+
+from .. import ports
+from . import queues
+from .cancel import cancel
+from .claim import claim, unpaused
+from .edit import change_delay, change_priority, update_data
+from .enqueue import enqueue
+from .finish import finish
+from .promote import promote, promote_due, promote_queue
+from .remove import remove
+from .rescue import declare_dead, give_back, rescue_stalled
+from .retry import retry
+from .tidy import tidy
+
+__all__ = [
+    "cancel",
+    "change_delay",
+    "change_priority",
+    "claim",
+    "declare_dead",
+    "enqueue",
+    "finish",
+    "give_back",
+    "promote",
+    "promote_due",
+    "promote_queue",
+    "provide_verbs",
+    "queues",
+    "remove",
+    "rescue_stalled",
+    "retry",
+    "tidy",
+    "unpaused",
+    "update_data",
+]
+
+
+def provide_verbs() -> None:
+    """Give `Job` its verbs, once the app is ready."""
+    ports.provide(
+        retry=retry,
+        cancel=cancel,
+        remove=remove,
+        promote=promote,
+        change_priority=change_priority,
+        change_delay=change_delay,
+        update_data=update_data,
+    )

@@ -1,0 +1,24 @@
+# Needs make and Python 3.11 or newer; everything else goes into $(VENV).
+VENV ?= .venv
+export VENV PYTHON DJANGO
+
+.PHONY: help test lint wheel
+
+help:
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+
+test: ## run the tests, on each database that can be reached; ARGS="-k words" goes to pytest
+	@scripts/venv test
+	@$(VENV)/bin/python scripts/run_tests.py $(ARGS)
+
+lint: ## check style, types, floors and migrations
+	@scripts/venv lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m django makemigrations --check --dry-run --settings tests.settings
+
+wheel: ## build the wheel and use it in an empty environment
+	@scripts/venv lint
+	$(VENV)/bin/python scripts/check_wheel.py

@@ -1,0 +1,62 @@
+"""The columns of the list of jobs."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ..states import JobState
+from .base import ReadOnlyAdmin
+from .display import ago, chip, duration, first_line
+from .spans import ran
+
+
+class JobColumns(ReadOnlyAdmin):
+    list_display = ("state_chip", "job", "queue", "attempts", "age", "ran")
+    list_display_links = None  # the name alone is the link
+
+    @admin.display(description=gettext_lazy("state"))
+    def state_chip(self, job: Any) -> SafeString:
+        return chip(job.state)
+
+    @admin.display(description=gettext_lazy("job"))
+    def job(self, job: Any) -> SafeString:
+        name = format_html('<a class="cv-name" href="{}">{}</a>', self.link("change", job.pk), job.name)
+        return format_html("{}{}{}", name, _path_hint(job), _reason(job))
+
+    @admin.display(description=gettext_lazy("queue"))
+    def queue(self, job: Any) -> str:
+        return str(job.queue_name)
+
+    @admin.display(description=gettext_lazy("attempts"))
+    def attempts(self, job: Any) -> str:
+        return f"{job.attempts_made} / {job.max_attempts}"
+
+    @admin.display(description=gettext_lazy("age"))
+    def age(self, job: Any) -> SafeString:
+        return ago(job.created_at, timezone.now())
+
+    @admin.display(description=gettext_lazy("ran"))
+    def ran(self, job: Any) -> SafeString | str:
+        span = ran(job, timezone.now())
+        if span is None:
+            return format_html('<span class="cv-quiet">{}</span>', "–")
+        if job.state == JobState.ACTIVE:
+            return format_html('<span class="cv-quiet">{}</span>', duration(span))
+        return duration(span)
+
+
+def _path_hint(job: Any) -> SafeString | str:
+    if not job.path:
+        return ""
+    path = (" › … › " if job.path_has_gap else " › ").join(job.path)
+    return format_html(' <span class="cv-path">{}</span>', _("in %s") % path)
+
+
+def _reason(job: Any) -> SafeString | str:
+    reason = first_line(job.short_reason) if job.state == JobState.FAILED else ""
+    return format_html('<span class="cv-reason">{}</span>', reason) if reason else ""

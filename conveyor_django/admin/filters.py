@@ -1,0 +1,60 @@
+"""The filters of the list of jobs; none of them scans the table for its choices."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.admin import SimpleListFilter
+from django.contrib.admin.views.main import SEARCH_VAR
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from ..models import Job, QueueState
+from ..registry import registered_queues
+
+RECENT = 1_000  # newest jobs whose queues are offered
+WITHIN_FLOW = ("root__exact", "parent__exact")  # lookups that pick jobs of one flow
+
+
+class LevelFilter(SimpleListFilter):
+    """Roots only, unless one searches or looks into a flow: then what is looked for may be any job."""
+
+    title = _("level")
+    parameter_name = "level"
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], *args: Any) -> None:
+        looks_inside = bool(request.GET.get(SEARCH_VAR)) or any(key in params for key in WITHIN_FLOW)
+        self.default = "all" if looks_inside else "roots"
+        super().__init__(request, params, *args)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("roots", _("Roots only")), ("all", _("All jobs"))]
+
+    def value(self) -> str:
+        chosen = super().value()
+        return chosen if chosen in ("roots", "all") else self.default
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        return (choice for number, choice in enumerate(super().choices(changelist)) if number)  # without "All"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(parent__isnull=True) if self.value() == "roots" else queryset
+
+
+class QueueFilter(SimpleListFilter):
+    """Queues with processors, those that were paused once, and those of the newest jobs."""
+
+    title = _("queue")
+    parameter_name = "queue_name__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        recent = Job.objects.order_by("-pk").values_list("queue_name", flat=True)[:RECENT]
+        paused = QueueState.objects.values_list("queue_name", flat=True)[:RECENT]
+        names = {*registered_queues(), *paused, *recent}
+        if chosen := self.value():
+            names.add(chosen)
+        return [(name, name) for name in sorted(names)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value()
+        return queryset if chosen is None else queryset.filter(queue_name=chosen)

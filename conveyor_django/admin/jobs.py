@@ -1,0 +1,125 @@
+"""The admin of jobs: a list, a page for each, and the two verbs."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
+
+from ..ids import parse_id
+from ..models import Job
+from . import bulk
+from .changelist import CappedPaginator, JobChangeList
+from .columns import JobColumns
+from .filters import WITHIN_FLOW, LevelFilter, QueueFilter
+from .job_page import job_page
+
+LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", *WITHIN_FLOW})
+
+
+class JobAdmin(JobColumns):
+    actions = ("retry", "cancel")
+    list_filter = (LevelFilter, "state", QueueFilter)
+    ordering = ("-pk",)  # newest first
+    paginator = CappedPaginator
+    search_fields = ("name",)  # shows the box; what is searched stands in get_search_results
+    search_help_text = _("The beginning of a name, an id, or a job_id.")
+    change_form_template = "admin/conveyor_django/job/change_form.html"
+
+    # The list
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
+        return JobChangeList
+
+    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
+        """Nothing that a user may write into the URL reaches a path into `data`, or a scan by regex."""
+        return lookup in LOOKUPS and "\x00" not in value
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if term:
+            by_id = {"pk": uuid} if (uuid := parse_id(term)) else {"job_id": term}
+            queryset = queryset.filter(Q(name__startswith=term) | Q(**by_id))
+        return queryset, False
+
+    # The verbs
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "retry")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "cancel")
+
+    @admin.action(permissions=["retry"], description=_("Retry selected %(verbose_name_plural)s"))
+    def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._apply(bulk.RETRY, request, queryset)
+
+    @admin.action(permissions=["cancel"], description=_("Cancel selected %(verbose_name_plural)s"))
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._apply(bulk.CANCEL, request, queryset)
+
+    def _apply(self, verb: bulk.Verb, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        outcome = bulk.apply(verb, queryset, request.user.pk)
+        level = messages.WARNING if outcome.skipped or outcome.left else messages.SUCCESS
+        self.message_user(request, str(outcome), level)
+
+    # A job's page
+
+    def get_urls(self) -> list[URLPattern]:
+        info = f"{self.opts.app_label}_{self.opts.model_name}"
+        retry, cancel = self.admin_site.admin_view(self.retry_view), self.admin_site.admin_view(self.cancel_view)
+        return [
+            path("<uuid:pk>/retry/", retry, name=f"{info}_retry"),
+            path("<uuid:pk>/cancel/", cancel, name=f"{info}_cancel"),
+            *super().get_urls(),
+        ]
+
+    def retry_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        return self._verb_view(bulk.RETRY, request, pk, allowed=self.has_retry_permission(request))
+
+    def cancel_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        return self._verb_view(bulk.CANCEL, request, pk, allowed=self.has_cancel_permission(request))
+
+    def _verb_view(self, verb: bulk.Verb, request: HttpRequest, pk: Any, *, allowed: bool) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not (allowed and self.has_view_permission(request)):
+            raise PermissionDenied
+        jobs = self.get_queryset(request).filter(pk=pk)
+        if not jobs.exists():
+            raise Http404
+        self._apply(verb, request, jobs)
+        return HttpResponseRedirect(self.link("change", pk))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Shows and takes nothing: there is no form that could be posted."""
+        if request.method not in ("GET", "HEAD"):
+            raise PermissionDenied
+        job: Job | None = self.get_object(request, object_id)
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        if job is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": job.name,
+            "original": job.name,  # ends the breadcrumbs
+            "opts": self.opts,
+            "media": self.media,
+            "change": True,
+            "has_view_permission": True,
+            "may_retry": self.has_retry_permission(request),
+            "may_cancel": self.has_cancel_permission(request),
+            **job_page(job, self.link),
+            **(extra_context or {}),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, self.change_form_template, context)

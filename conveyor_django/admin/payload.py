@@ -1,0 +1,25 @@
+"""JSON as text for a page, cut where it is large."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+
+LIMIT = 20 * 1024  # bytes of text that are shown whole
+SHOWN = 4 * 1024  # bytes of a larger one
+
+
+@dataclass(frozen=True)
+class Payload:
+    text: str
+    size: str
+    cut_to: str = ""
+
+
+def payload(value: Any) -> Payload:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    raw = text.encode("utf-8", "backslashreplace")
+    if len(raw) <= LIMIT:
+        return Payload(text, filesizeformat(len(raw)))
+    return Payload(raw[:SHOWN].decode("utf-8", "ignore"), filesizeformat(len(raw)), filesizeformat(SHOWN))

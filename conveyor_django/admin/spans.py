@@ -1,0 +1,20 @@
+"""How long a job ran, as far as its row says."""
+
+from datetime import datetime, timedelta
+
+from ..models import Job
+from ..states import FINISHED, JobState
+
+
+def ran(job: Job, now: datetime) -> timedelta | None:
+    """Of the latest attempt, so far if it is running; None if it isn't and nothing came of it."""
+    if job.started_at is None:
+        return None
+    if job.state == JobState.ACTIVE:
+        return now - job.started_at
+    return job.finished_at - job.started_at if job.finished_at else None
+
+
+def in_flow(job: Job, now: datetime) -> timedelta:
+    """From when it was added to its end, or until now."""
+    return (job.finished_at if job.state in FINISHED and job.finished_at else now) - job.created_at

@@ -1,0 +1,69 @@
+"""`FlowProducer`: trees of jobs into the database and back."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.db import router
+
+from .engines import get_engine
+from .flatten import check_job_ids, flatten
+from .models import Job
+from .querysets import JobQuerySet
+from .transitions import enqueue
+from .trees import FlowJob, FlowResult, result_of
+
+
+class FlowProducer:
+    """Adds flows. `using` is a database alias; None is what the router says for `Job`."""
+
+    def __init__(self, using: str | None = None) -> None:
+        self.using = using or router.db_for_write(Job)
+
+    def add(self, flow: FlowJob | Mapping[str, Any]) -> FlowResult:
+        """Store the whole tree in one transaction, which joins the caller's.
+
+        Raises `InvalidFlow` (or its form for one node, `InvalidNode`) and `DuplicateJob`; then nothing is
+        written. A flow whose root has a job_id that exists is not added: the existing one is returned.
+        """
+        return self.add_bulk([flow])[0]
+
+    def add_bulk(self, flows: Iterable[FlowJob | Mapping[str, Any]]) -> list[FlowResult]:
+        """Store all of these flows or none."""
+        trees = [flatten(flow) for flow in flows]
+        check_job_ids([job for tree in trees for job in tree])
+        existing = enqueue(self.using, trees) if trees else {}
+        results = []
+        for tree in trees:
+            root = tree[-1]
+            if root.pk in existing:
+                results.append(self.get_flow(existing[root.pk].pk))
+            else:
+                results.append(result_of(tree, root.pk))
+        return results
+
+    def get_flow(self, job_id: str | UUID, depth: int | None = None) -> FlowResult:
+        """What is stored of this job and `depth` levels below it (all by default).
+
+        Raises `Job.DoesNotExist`.
+        """
+        jobs = Job.objects.using(self.using)
+        top = jobs.find(job_id)
+        if top is None:
+            raise Job.DoesNotExist(f"no job has the id {job_id!r}")
+        if top.root_id == top.pk:
+            found = list(_within(jobs.filter(root_id=top.pk), top, depth))
+        else:
+            engine = get_engine(self.using)
+            chunks = engine.chunks(engine.subtree_ids([top.pk]))
+            found = [job for chunk in chunks for job in _within(jobs.filter(pk__in=chunk), top, depth)]
+        return result_of({job.pk: job for job in [top, *found]}.values(), top.pk)
+
+    aadd = sync_to_async(add)
+    aadd_bulk = sync_to_async(add_bulk)
+    aget_flow = sync_to_async(get_flow)
+
+
+def _within(jobs: JobQuerySet, top: Job, depth: int | None) -> JobQuerySet:
+    return jobs if depth is None else jobs.filter(depth__lte=top.depth + depth)

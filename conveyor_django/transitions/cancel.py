@@ -1,0 +1,58 @@
+"""Cancelling: a job and its unfinished descendants, in one transaction; the parent above hears of a failure."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from ..engines import get_engine
+from ..exceptions import InvalidJobState
+from ..models import Job
+from ..states import UNFINISHED
+from . import moves
+from .climb import children_ended, reach_of_failure
+from .locking import require
+from .work import Work
+
+
+def cancel(using: str, ids: Iterable[UUID]) -> int:
+    """Returns the number of jobs cancelled.
+
+    Raises `InvalidJobState` for a finished job without unfinished descendants.
+    """
+    engine = get_engine(using)
+    targets = set(ids)
+
+    def step() -> int:
+        parents = list(Job.objects.using(using).filter(pk__in=targets).values_list("parent_id", flat=True))
+        reach = reach_of_failure(engine, parents)
+        subtree = engine.subtree_ids(targets)
+        work = Work(engine, engine.lock_jobs(subtree | reach.ids), reach.whole)
+        top = require(work.rows, targets)
+        cancelled = _cancel_within(work, top)
+        children_ended(work, [job for job in top if job.pk in cancelled and job.parent_id not in subtree])
+        work.save()
+        return len(cancelled)
+
+    return engine.transact(step)
+
+
+def _cancel_within(work: Work, top: list[Job]) -> set[UUID]:
+    children = work.children()
+    cancelled: set[UUID] = set()
+    seen: set[UUID] = set()
+    for target in top:
+        found = len(cancelled)
+        stack = [target]
+        while stack:
+            job = stack.pop()
+            if job.pk in seen:
+                continue
+            seen.add(job.pk)
+            stack.extend(children.get(job.pk, ()))
+            if job.state in UNFINISHED:
+                moves.cancel(work, job)
+                cancelled.add(job.pk)
+            elif job.pending_children:
+                work.set(job, pending_children=0)  # all below is cancelled
+        if len(cancelled) == found and target.pk not in cancelled:
+            raise InvalidJobState(f"job {target.pk} is {target.state} and nothing below it is unfinished")
+    return cancelled

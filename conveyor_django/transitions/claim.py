@@ -1,0 +1,56 @@
+"""Claiming: waiting jobs become active, leased to one worker."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db.models import F
+
+from .. import signals
+from ..engines import get_engine
+from ..models import Job, QueueState, WorkerProcess
+from ..states import JobState
+from .news import News
+
+
+def claim(using: str, worker: UUID, queue_names: Sequence[str] | None, limit: int, *, leased: bool = True) -> list[Job]:
+    """Up to `limit` jobs in the order in which to start them, shared fairly among the queues.
+
+    `queue_names` None means every queue. A worker that was declared dead gets none; `leased` False is for
+    one without a heartbeat (tests).
+    """
+    engine = get_engine(using)
+
+    def step() -> list[Job]:
+        if leased and not WorkerProcess.objects.using(using).filter(pk=worker, dead_at=None).exists():
+            return []
+        names = unpaused(using, engine.waiting_queue_names() if queue_names is None else queue_names)
+        jobs = engine.waiting_jobs(names, limit) if names else []
+        if jobs:
+            _lease(using, jobs, worker)
+            news = News(engine)
+            news.tell(signals.job_started, jobs)
+            news.send_after_commit()
+        return jobs
+
+    return engine.transact(step)
+
+
+def unpaused(using: str, queue_names: Sequence[str]) -> list[str]:
+    paused = QueueState.objects.using(using).filter(queue_name__in=queue_names, paused_at__isnull=False)
+    closed = set(paused.values_list("queue_name", flat=True))
+    return [name for name in queue_names if name not in closed]
+
+
+def _lease(using: str, jobs: list[Job], worker: UUID) -> None:
+    now = get_engine(using).now()
+    Job.objects.using(using).filter(pk__in=[job.pk for job in jobs]).update(
+        state=JobState.ACTIVE,
+        worker=worker,
+        epoch=F("epoch") + 1,
+        attempts_made=F("attempts_made") + 1,
+        started_at=now,
+    )
+    for job in jobs:
+        job.state, job.worker, job.started_at = JobState.ACTIVE, worker, now
+        job.epoch += 1
+        job.attempts_made += 1

@@ -1,0 +1,54 @@
+"""Changes of an unfinished job that aren't changes of state."""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from ..engines import get_engine
+from ..exceptions import InvalidJobState
+from ..models import Job
+from ..options import JobOptions
+from ..states import FINISHED, JobState
+from .locking import require
+from .work import Work
+
+
+def change_priority(using: str, ids: Iterable[UUID], priority: int) -> None:
+    checked = JobOptions(priority=priority).priority
+    _edit(using, ids, lambda work, job: work.set(job, priority=checked), unfinished=True)
+
+
+def change_delay(using: str, ids: Iterable[UUID], seconds: float) -> None:
+    """Of a delayed job, counted from now; of one in waiting-children, counted from its release."""
+
+    def change(work: Work, job: Job) -> None:
+        if job.state == JobState.DELAYED:
+            work.set(job, run_at=work.now + timedelta(seconds=seconds))
+        elif job.state == JobState.WAITING_CHILDREN:
+            work.set(job, delay=seconds, run_at=None)
+        else:
+            raise InvalidJobState(f"job {job.pk} is {job.state}; only one that is delayed or waits has a delay")
+
+    _edit(using, ids, change)
+
+
+def update_data(using: str, ids: Iterable[UUID], data: Any) -> None:
+    _edit(using, ids, lambda work, job: work.set(job, data=data))
+
+
+def _edit(
+    using: str, ids: Iterable[UUID], change: Callable[[Work, Job], None], *, unfinished: bool = False
+) -> None:
+    engine = get_engine(using)
+    targets = set(ids)
+
+    def step() -> None:
+        work = Work(engine, engine.lock_jobs(targets))
+        for job in require(work.rows, targets):
+            if unfinished and job.state in FINISHED:
+                raise InvalidJobState(f"job {job.pk} is {job.state}: it has finished")
+            change(work, job)
+        work.save()
+
+    engine.transact(step)

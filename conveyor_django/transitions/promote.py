@@ -1,0 +1,64 @@
+"""Delayed jobs become waiting: when their time has come, or when somebody says so."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from ..engines import Engine, get_engine
+from ..exceptions import InvalidJobState
+from ..models import Job
+from ..states import JobState
+from .locking import require
+from .moves import make_ready
+from .work import Work
+
+_BATCH = 500
+
+
+def promote(using: str, ids: Iterable[UUID]) -> None:
+    """Raises `InvalidJobState` for a job that is not delayed."""
+    engine = get_engine(using)
+    targets = set(ids)
+
+    def step() -> None:
+        work = Work(engine, engine.lock_jobs(targets))
+        for job in require(work.rows, targets):
+            if job.state != JobState.DELAYED:
+                raise InvalidJobState(f"job {job.pk} is {job.state}; only a delayed job can be promoted")
+            make_ready(work, job)
+        work.save()
+
+    engine.transact(step)
+
+
+def promote_queue(using: str, queue_name: str) -> int:
+    """Promote all delayed jobs of a queue; returns how many."""
+    engine = get_engine(using)
+    ids = Job.objects.using(using).in_queue(queue_name).delayed().values_list("pk", flat=True)
+    return sum(engine.transact(lambda chunk=chunk: _promote_delayed(engine, chunk)) for chunk in engine.chunks(ids))
+
+
+def promote_due(using: str) -> datetime | None:
+    """Promote what is due, in any queue; returns when the next delayed job will be."""
+    engine = get_engine(using)
+    delayed = Job.objects.using(using).delayed().order_by("run_at")
+    while True:
+        next_due = delayed.values_list("run_at", flat=True).first()
+        if next_due is None or next_due > (now := engine.now()):
+            return next_due
+        due = list(delayed.filter(run_at__lte=now).values_list("pk", flat=True)[:_BATCH])
+        if not engine.transact(lambda due=due, now=now: _promote_delayed(engine, due, until=now)):
+            return next_due  # others are at it
+
+
+def _promote_delayed(engine: Engine, ids: Collection[UUID], until: datetime | None = None) -> int:
+    work = Work(engine, engine.lock_jobs(ids, skip_locked=until is not None))
+    ready = [
+        job
+        for job in work.rows.values()
+        if job.state == JobState.DELAYED and (until is None or (job.run_at and job.run_at <= until))
+    ]
+    for job in ready:
+        make_ready(work, job)
+    work.save()
+    return len(ready)
