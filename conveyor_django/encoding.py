@@ -97,3 +97,9 @@ def clean_text(value: object, limit: int = MAX_TEXT) -> str:
         return text
     half = (limit - 5) // 2
     return f"{text[:half]} ... {text[-half:]}"
+
+
+def printable(value: object, limit: int = 200) -> str:
+    """One inert line for logs and terminals: control characters are escaped."""
+    text = clean_text(value, limit)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

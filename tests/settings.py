@@ -1,37 +1,21 @@
 """Settings of the tests; CONVEYOR_TEST_DATABASE names this run's database: sqlite, postgres or mysql."""
 
-import atexit
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
 DATABASE = os.environ.get("CONVEYOR_TEST_DATABASE", "sqlite")
-# told apart from what other runs on the same server make
-_test_name = "test_conveyor" + os.environ.get("CONVEYOR_TEST_SUFFIX", "")
-
-
-def _sqlite_folder() -> Path:
-    """Files, not memory: threads and processes open connections of their own; subprocesses use the same."""
-    if "CONVEYOR_TEST_FOLDER" not in os.environ:
-        os.environ["CONVEYOR_TEST_FOLDER"] = tempfile.mkdtemp(prefix="conveyor-tests-")
-        atexit.register(_remove_folder, os.environ["CONVEYOR_TEST_FOLDER"], os.getpid())
-    return Path(os.environ["CONVEYOR_TEST_FOLDER"])
-
-
-def _remove_folder(folder: str, maker: int) -> None:
-    if os.getpid() == maker:  # and not a fork of it
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-_folder = _sqlite_folder()
+# this run's own, so that runs don't meet on a server; in the environment for the processes that tests start
+_test_name = "test_conveyor" + os.environ.setdefault("CONVEYOR_TEST_SUFFIX", f"_{os.getpid()}")
+# a file, not memory: threads and processes open connections of their own
+_folder = Path(os.environ.get("CONVEYOR_TEST_FOLDER", tempfile.gettempdir()))
 
 DATABASES = {
     "default": {
         "sqlite": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": _folder / "main.sqlite3",
-            "TEST": {"NAME": _folder / "test.sqlite3"},
+            "NAME": _folder / "conveyor.sqlite3",
+            "TEST": {"NAME": _folder / f"{_test_name}.sqlite3"},
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,

@@ -58,21 +58,24 @@ class PostgresEngine(Engine):
     def listen(self) -> Listener | None:
         params = self.connection.get_connection_params()
         params.pop("cursor_factory", None)
-        session = self.connection.Database.connect(**params)
-        if not hasattr(session, "notifies"):  # psycopg 2
-            session.close()
-            return None
-        return _PostgresListener(session)
+        with self.connection.wrap_database_errors:
+            session = self.connection.Database.connect(**params)
+            if not hasattr(session, "notifies"):  # psycopg 2
+                session.close()
+                return None
+            return _PostgresListener(session, self.connection.wrap_database_errors)
 
 
 class _PostgresListener(Listener):
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, errors: Any) -> None:
         self._session = session
+        self._errors = errors
         session.autocommit = True
         session.execute(f"LISTEN {CHANNEL}")
 
     def wait(self, timeout: float) -> bool:
-        return any(True for _ in self._session.notifies(timeout=timeout, stop_after=1))
+        with self._errors:
+            return any(True for _ in self._session.notifies(timeout=timeout, stop_after=1))
 
     def close(self) -> None:
         self._session.close()

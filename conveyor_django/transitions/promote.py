@@ -38,17 +38,19 @@ def promote_queue(using: str, queue_name: str) -> int:
     return sum(engine.transact(lambda chunk=chunk: _promote_delayed(engine, chunk)) for chunk in engine.chunks(ids))
 
 
-def promote_due(using: str) -> datetime | None:
-    """Promote what is due, in any queue; returns when the next delayed job will be."""
+def promote_due(using: str) -> float | None:
+    """Promote what is due, in any queue; returns the seconds until the next delayed job is, None without one."""
     engine = get_engine(using)
     delayed = Job.objects.using(using).delayed().order_by("run_at")
     while True:
         next_due = delayed.values_list("run_at", flat=True).first()
-        if next_due is None or next_due > (now := engine.now()):
-            return next_due
+        if next_due is None:
+            return None
+        if next_due > (now := engine.now()):
+            return (next_due - now).total_seconds()
         due = list(delayed.filter(run_at__lte=now).values_list("pk", flat=True)[:_BATCH])
         if not engine.transact(lambda due=due, now=now: _promote_delayed(engine, due, until=now)):
-            return next_due  # others are at it
+            return 0.0  # others are at it
 
 
 def _promote_delayed(engine: Engine, ids: Collection[UUID], until: datetime | None = None) -> int:

@@ -1,0 +1,35 @@
+"""For tests: run jobs inline, inside `TestCase` too."""
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db import router
+
+from .ids import new_id
+from .models import Job
+from .transitions import claim, finish, promote_due, tidy
+from .worker.attempt import Attempt
+
+
+def drain(*queues: str, using: str | None = None) -> int:
+    """Run the jobs of these queues (of all, by default) in this thread and connection until none is waiting.
+
+    Returns how many attempts ran. Works inside `TestCase` and `atomic()`: each step is a savepoint. Timeouts
+    are not enforced, delayed jobs that aren't due stay, a failing job is recorded as a worker would.
+    """
+    alias = using or router.db_for_write(Job)
+    worker = new_id()
+    count = 0
+    promote_due(alias)
+    while jobs := claim(alias, worker, list(queues) or None, 1, leased=False):
+        attempt = Attempt(jobs[0], worker)
+        outcome = async_to_sync(attempt.arun)() if attempt.is_async else attempt.run()
+        finish(alias, worker, [attempt.report(outcome)])
+        count += 1
+        promote_due(alias)
+    while tidy(alias):
+        pass
+    return count
+
+
+adrain = sync_to_async(drain)
+
+__all__ = ["adrain", "drain"]

@@ -1,0 +1,136 @@
+"""One attempt at a job: runs the processor and says what came of it, and writes nothing."""
+
+import ctypes
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import iscoroutinefunction
+from django.conf import settings
+from django.utils import timezone, translation
+
+from .. import registry
+from ..conf import get_settings
+from ..encoding import MAX_REASON, MAX_TEXT, clean_text, normalize
+from ..exceptions import ConveyorError
+from ..models import Job
+from ..outcomes import Completed, Delayed, Failed, Outcome, Report
+from ..running import Run
+
+Function = Callable[[Any], Any]
+
+
+class Attempt(Run):
+    """A leased job in the hands of one thread or task; `settled` once what came of it is on record."""
+
+    def __init__(self, job: Job, worker: UUID, function: Function | None = None) -> None:
+        super().__init__(job)
+        self.worker = worker
+        self.epoch = job.epoch
+        self.settled = False
+        self.ended = False
+        self.started: float = 0.0  # monotonic
+        self.is_async = False
+        self._function = function
+        self._error: BaseException | None = None
+        self._guard = threading.Lock()
+        self._thread: int | None = None  # while the processor's own code runs in it
+        job._run = self
+        try:
+            self._function = function or registry.get(job.queue_name, job.name).function
+            self.is_async = iscoroutinefunction(self._function) or iscoroutinefunction(
+                getattr(self._function, "__call__", None)  # noqa: B004 - an instance with an async __call__
+            )
+        except ConveyorError as error:
+            self._error = error
+
+    def run(self) -> Outcome:
+        try:
+            if self._error is not None:
+                raise self._error
+            assert self._function is not None
+            _set_locale()
+            self._arm(threading.get_ident())
+            try:
+                value = self._function(self.job)
+            finally:
+                self._disarm()
+            return self._returned(value)
+        except BaseException as error:  # noqa: B036 - SystemExit in a processor ends its job, not the worker
+            return self.failure(error)
+
+    async def arun(self) -> Outcome:
+        try:
+            assert self._function is not None
+            _set_locale()
+            return self._returned(await self._function(self.job))
+        except BaseException as error:  # noqa: B036 - else SystemExit would end the event loop
+            return self.failure(error)
+
+    def interrupt(self, error: type[ConveyorError]) -> None:
+        """Raise `error` in the processor's thread: a courtesy, since a blocking call doesn't notice."""
+        self.cancel_requested = True
+        with self._guard:
+            if self._thread is not None:
+                _raise_in(self._thread, error)
+
+    def failure(self, error: BaseException) -> Failed:
+        """What is recorded of an attempt that ended with `error`."""
+        message = clean_text(error, MAX_REASON)
+        reason = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        return Failed(
+            reason=reason, stacktrace=_trace(error), retry_in=self._backoff(error), discarded=self.discarded
+        )
+
+    def report(self, outcome: Outcome | None) -> Report:
+        progress, lines = self.take_news()
+        return Report(
+            job_id=self.job.pk,
+            epoch=self.epoch,
+            parent_id=self.job.parent_id,
+            attempts_left=self.job.attempts_made < self.job.max_attempts,
+            outcome=outcome,
+            progress=progress,
+            log_lines=lines,
+        )
+
+    def _returned(self, value: Any) -> Outcome:
+        if self.delay is not None:
+            return Delayed(self.delay)
+        return Completed(normalize(value, "the return value", get_settings().MAX_DATA_BYTES))
+
+    def _backoff(self, error: BaseException) -> float:
+        try:
+            return registry.backoff_seconds(self.job.backoff, self.job.attempts_made, error, self.job)
+        except Exception:  # a backoff function of the site's that fails, or that this process doesn't have
+            return float(self.job.backoff["delay"])
+
+    def _arm(self, thread: int) -> None:
+        with self._guard:
+            self._thread = thread
+
+    def _disarm(self) -> None:
+        """From here on nothing is raised in this thread, also not what was on its way."""
+        with self._guard:
+            if self._thread is not None:
+                _raise_in(self._thread, None)
+            self._thread = None
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    target = ctypes.py_object(error) if error else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), target)
+
+
+def _set_locale() -> None:
+    translation.activate(settings.LANGUAGE_CODE)
+    timezone.deactivate()
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return clean_text("".join(traceback.format_exception(error)), MAX_TEXT)
+    except Exception:  # an exception whose parts can't be shown
+        return ""

@@ -1,0 +1,48 @@
+"""A thread that does one thing again and again, with a database connection of its own."""
+
+import threading
+from collections.abc import Callable
+
+from django.db import Error, connections
+
+from . import log
+
+
+class Background:
+    """Calls `step`, which returns the seconds until the next call, until `stop()`; database errors are survived."""
+
+    def __init__(self, name: str, step: Callable[[], float], retry_in: float) -> None:
+        self._name = name
+        self._step = step
+        self._retry_in = retry_in
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"conveyor-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def join(self, timeout: float) -> None:
+        self._thread.join(timeout)
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def pause(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+
+    def _run(self) -> None:
+        pause = 0.0
+        try:
+            while not self._stop.wait(pause):
+                try:
+                    pause = self._step()
+                except Error as error:
+                    log.background_failed(self._name, error)
+                    connections.close_all()
+                    pause = self._retry_in
+        finally:
+            connections.close_all()

@@ -1,0 +1,22 @@
+"""Whether anything is left to do: what `until_idle` asks."""
+
+from collections.abc import Sequence
+
+from ..engines import get_engine
+from ..models import Job, QueueState
+from ..transitions import tidy
+
+
+def has_work(using: str, queue_names: Sequence[str] | None) -> bool:
+    """Waiting or due jobs in queues that aren't paused, or active ones in any; deferred removals are done on the way."""
+    jobs = Job.objects.using(using)
+    if queue_names is not None:
+        jobs = jobs.in_queue(*queue_names)
+    paused = QueueState.objects.using(using).filter(paused_at__isnull=False).values_list("queue_name", flat=True)
+    runnable = jobs.exclude(queue_name__in=list(paused))
+    due = runnable.delayed().filter(run_at__lte=get_engine(using).now())
+    if runnable.waiting().exists() or jobs.active().exists() or due.exists():
+        return True
+    while tidy(using):
+        pass
+    return False

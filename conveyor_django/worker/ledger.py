@@ -1,0 +1,158 @@
+"""What a worker leases: who runs, who has ended, and what of it is not on record yet."""
+
+import queue
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from ..exceptions import ConveyorError, JobTimeout
+from ..outcomes import Completed, Failed, GivenBack, Outcome, Report
+from ..transitions import finish
+from . import log
+from .attempt import Attempt
+
+_NEWS_INTERVAL = 0.5  # seconds between writes of running jobs' progress and log lines
+_SUMMARY_INTERVAL = 5.0
+
+
+class Entry(NamedTuple):
+    attempt: Attempt
+    outcome: Outcome | None
+    report: Report
+
+
+class Ledger:
+    """Used by the loop's thread; `end` may be called in any, and `leased` be read."""
+
+    def __init__(
+        self, using: str, wake: Callable[[], None], tell: Callable[[Attempt, type[ConveyorError]], None]
+    ) -> None:
+        self.leased: dict[UUID, Attempt] = {}  # until what came of them is committed
+        self.busy: set[Attempt] = set()  # until their thread or task has ended: they hold the slots
+        self._using = using
+        self._wake = wake
+        self._tell = tell
+        self._ended: queue.SimpleQueue[tuple[Attempt, Outcome]] = queue.SimpleQueue()
+        self._entries: list[Entry] = []  # not written yet
+        self._counts: Counter[str] = Counter()
+        self._next_news = self._last_summary = time.monotonic()
+
+    def add(self, attempt: Attempt) -> None:
+        attempt.started = time.monotonic()
+        self.leased[attempt.job.pk] = attempt
+        self.busy.add(attempt)
+
+    def end(self, attempt: Attempt, outcome: Outcome) -> None:
+        attempt.ended = True
+        self._ended.put((attempt, outcome))
+        self._wake()
+
+    def settle(self, worker: UUID) -> bool:
+        """Write what has ended, and the news of what runs; whether anything ended."""
+        freed = self._collect_ended()
+        self._collect_timeouts()
+        ended = bool(self._entries) or freed
+        self._collect_news()
+        if self._entries:
+            self._write(worker)
+        self._summarize()
+        return ended
+
+    def give_back(self) -> None:
+        """Settle all that runs as not run: what its processors return later changes nothing."""
+        self._collect_ended()
+        left = [attempt for attempt in self.leased.values() if not attempt.settled]
+        for attempt in left:
+            self._settle_as(attempt, GivenBack())
+        if left:
+            log.left_behind([attempt.job.pk for attempt in left])
+
+    def next_deadline(self) -> float:
+        """Seconds until something has to be looked at again."""
+        deadlines = [a.started + a.job.timeout for a in self.busy if a.job.timeout and not a.settled]
+        if self.busy:
+            deadlines.append(self._next_news)
+        return max(0.0, min(deadlines, default=float("inf")) - time.monotonic())
+
+    def _settle_as(self, attempt: Attempt, outcome: Outcome) -> None:
+        attempt.settled = True
+        self._entries.append(Entry(attempt, outcome, attempt.report(outcome)))
+
+    def _collect_ended(self) -> bool:
+        freed = False
+        while not self._ended.empty():
+            attempt, outcome = self._ended.get()
+            self.busy.discard(attempt)
+            freed = True
+            if not attempt.settled:
+                self._settle_as(attempt, outcome)
+        return freed
+
+    def _collect_timeouts(self) -> None:
+        now = time.monotonic()
+        for attempt in self.busy:
+            limit = attempt.job.timeout
+            if limit and not attempt.settled and now >= attempt.started + limit:
+                self._settle_as(attempt, attempt.failure(JobTimeout(f"ran longer than {limit:g} s")))
+                self._tell(attempt, JobTimeout)
+
+    def _collect_news(self) -> None:
+        if time.monotonic() < self._next_news:
+            return
+        self._next_news = time.monotonic() + _NEWS_INTERVAL
+        for attempt in self.busy:
+            if not attempt.settled:
+                report = attempt.report(None)
+                if report.progress is not None or report.log_lines:
+                    self._entries.append(Entry(attempt, None, report))
+
+    def _write(self, worker: UUID) -> None:
+        """In one transaction; entries stay until it is committed."""
+        mine = [entry for entry in self._entries if entry.attempt.worker == worker]
+        lost = {entry.report.job_id for entry in self._entries if entry.attempt.worker != worker}
+        if mine:
+            lost.update(self._finish(worker, mine))
+        entries, self._entries = self._entries, []
+        for entry in entries:
+            self._written(entry, lost)
+        log.lost(lost)
+
+    def _finish(self, worker: UUID, entries: list[Entry]) -> list[UUID]:
+        try:
+            return finish(self._using, worker, [entry.report for entry in entries])
+        except (OperationalError, InterfaceError):
+            raise  # an outage: later
+        except DatabaseError as error:
+            if len(entries) > 1:  # one of them is refused: the others must not suffer
+                return [job_id for entry in entries for job_id in self._finish(worker, [entry])]
+            return finish(self._using, worker, [_refused(entries[0], error)])
+
+    def _written(self, entry: Entry, lost: set[UUID]) -> None:
+        attempt, outcome = entry.attempt, entry.outcome
+        if outcome is not None and self.leased.get(attempt.job.pk) is attempt:
+            del self.leased[attempt.job.pk]
+        if outcome is not None and entry.report.job_id not in lost:
+            self._counts[log.verb(outcome)] += 1
+            log.ended(attempt, outcome, time.monotonic() - attempt.started)
+
+    def _summarize(self) -> None:
+        now = time.monotonic()
+        if now - self._last_summary >= _SUMMARY_INTERVAL:
+            if self._counts:
+                log.summary(self._counts, len(self.busy), now - self._last_summary)
+                self._counts.clear()
+            self._last_summary = now
+
+
+def _refused(entry: Entry, error: DatabaseError) -> Report:
+    """The database takes a failure that says so, where it didn't take the result."""
+    if not isinstance(entry.outcome, Completed):
+        raise error
+    log.refused(entry.report.job_id, error)
+    failed = entry.attempt.failure(error)
+    reason = f"the database refused the return value: {failed.reason}"
+    return entry.attempt.report(Failed(reason, failed.stacktrace, failed.retry_in, failed.discarded))

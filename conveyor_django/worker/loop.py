@@ -1,0 +1,129 @@
+"""The worker's heart: one loop with one connection that settles what ended and claims what its slots can take."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from django.db import Error, reset_queries
+
+from ..exceptions import ConveyorError
+from ..transitions import claim, promote_due
+from . import log
+from .attempt import Attempt
+from .executor import Executor
+from .idle import has_work
+from .lease import Lease
+from .ledger import Ledger
+from .maintenance import maintenance
+from .outage import through_outages
+from .wakeup import WakeUp
+
+
+class Config(Protocol):
+    using: str
+    queue_names: list[str] | None
+    processor: Callable[[Any], Any] | None
+    concurrency: int
+    poll_interval: float
+    shutdown_timeout: float
+
+
+class Loop:
+    def __init__(self, config: Config, stop: threading.Event) -> None:
+        self._config = config
+        self._stop = stop
+        self._wake = WakeUp(config.using)
+        self._ledger = Ledger(config.using, self._wake.set, self._tell)
+        self._executor = Executor(self._ledger.end)
+        self._lease = Lease(
+            config.using, config.queue_names, config.concurrency, self._ledger.leased, self._tell
+        )
+        self._maintenance = maintenance(config.using, lambda: self._lease.id)
+        self._names = config.queue_names
+        self._started = 0
+        self._due_in = float("inf")  # seconds until the next delayed job
+
+    @property
+    def left_behind(self) -> int:
+        return len(self._ledger.busy)
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def run(self, *, until_idle: bool, max_jobs: int | None) -> int:
+        """Returns how many attempts were started."""
+        try:
+            self._guard(self._lease.start)
+            self._maintenance.start()
+            self._wake.start()
+            while not self._stop.is_set():
+                self._wake.clear()
+                if not self._guard(lambda: self._turn(max_jobs)):
+                    if self._guard(lambda: self._is_done(until_idle, max_jobs)):
+                        break
+                    self._wake.wait(self._pause())
+            self._shut_down()
+        finally:
+            self._end_threads()
+        return self._started
+
+    def _turn(self, max_jobs: int | None) -> bool:
+        """Settle, then claim; whether anything moved."""
+        reset_queries()
+        moved = self._ledger.settle(self._lease.id)
+        due_in = promote_due(self._config.using)
+        self._due_in = float("inf") if due_in is None else due_in
+        free = self._config.concurrency - len(self._ledger.busy)
+        if max_jobs is not None:
+            free = min(free, max_jobs - self._started)
+        return (self._claim(free) if free > 0 else False) or moved
+
+    def _claim(self, free: int) -> bool:
+        worker = self._lease.id
+        jobs = claim(self._config.using, worker, self._names, free)
+        if self._names:
+            self._names = self._names[1:] + self._names[:1]  # another queue is the first to be asked
+        for job in jobs:
+            attempt = Attempt(job, worker, self._config.processor)
+            self._ledger.add(attempt)
+            self._executor.start(attempt)
+        self._started += len(jobs)
+        return bool(jobs)
+
+    def _is_done(self, until_idle: bool, max_jobs: int | None) -> bool:  # noqa: FBT001
+        if self._ledger.leased or self._ledger.busy:
+            return False
+        if max_jobs is not None and self._started >= max_jobs:
+            return True
+        return until_idle and not has_work(self._config.using, self._config.queue_names)
+
+    def _pause(self) -> float:
+        return max(0.001, min(self._config.poll_interval, self._due_in, self._ledger.next_deadline()))
+
+    def _shut_down(self) -> None:
+        """Running jobs have their time; what is left goes back, without a counted attempt."""
+        deadline = time.monotonic() + self._config.shutdown_timeout
+        if self._ledger.leased:
+            log.stopping(len(self._ledger.leased), self._config.shutdown_timeout)
+        while self._ledger.leased and (left := deadline - time.monotonic()) > 0:
+            self._wake.clear()
+            if not self._guard(lambda: self._ledger.settle(self._lease.id)):
+                self._wake.wait(min(left, self._ledger.next_deadline()))
+        self._ledger.give_back()
+        self._guard(lambda: self._ledger.settle(self._lease.id))
+
+    def _end_threads(self) -> None:
+        self._maintenance.stop()
+        self._wake.stop()
+        self._maintenance.join(timeout=2)
+        self._executor.shutdown()
+        with suppress(Error):  # the database may be away: then the lease runs out by itself
+            self._lease.stop()
+
+    def _guard(self, step: Callable[[], Any]) -> Any:
+        return through_outages(self._config.using, step, self._stop, self._config.shutdown_timeout)
+
+    def _tell(self, attempt: Attempt, error: type[ConveyorError]) -> None:
+        self._executor.interrupt(attempt, error)

@@ -1,0 +1,38 @@
+"""What every worker does for all, in a thread of its own: rescues, deferred removals, forgetting gone workers."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+from ..conf import get_settings
+from ..engines import get_engine
+from ..models import WorkerProcess
+from ..transitions import declare_dead, rescue_stalled, tidy
+from . import log
+from .background import Background
+
+_FORGET_AFTER = timedelta(hours=1)
+
+
+def maintenance(using: str, worker: Callable[[], UUID]) -> Background:
+    """`worker` says which lease is this worker's own now: it never declares itself dead."""
+
+    def step() -> float:
+        declare_dead(using, by=worker())
+        rescue(using)
+        tidy(using)
+        forget_gone_workers(using)
+        return get_settings().HEARTBEAT_INTERVAL * random.uniform(0.8, 1.2)  # not all workers at once
+
+    return Background("maintenance", step, retry_in=get_settings().HEARTBEAT_INTERVAL)
+
+
+def rescue(using: str) -> None:
+    while count := rescue_stalled(using):
+        log.rescued(count)
+
+
+def forget_gone_workers(using: str) -> None:
+    before = get_engine(using).now() - _FORGET_AFTER
+    WorkerProcess.objects.using(using).filter(dead_at__lt=before).delete()
