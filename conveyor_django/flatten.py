@@ -48,9 +48,7 @@ def flatten(flow: FlowJob | Mapping[str, Any]) -> list[Job]:
     return jobs
 
 
-def make_job(
-    given: FlowJob, opts: JobOptions, settings: Settings, *, job_id: UUID, root_id: UUID | None = None
-) -> Job:
+def make_job(given: FlowJob, opts: JobOptions, settings: Settings, *, job_id: UUID, root_id: UUID | None = None) -> Job:
     """One unsaved job; `opts` over the defaults of its processor and of the settings."""
     name = check_name(given.name, "name")
     queue_name = check_name(given.queue_name, "queue_name")

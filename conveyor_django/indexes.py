@@ -37,9 +37,8 @@ class SparseIndex(models.Index):
         return path, args, {**kwargs, "where": self.where, "unique": self.unique}
 
     def create_sql(self, model: Any, schema_editor: Any, using: str = "", **kwargs: Any) -> Any:
-        condition = models.Q(**self.where)
-        if not schema_editor.connection.features.supports_partial_indexes:
-            condition = None
+        partial = schema_editor.connection.features.supports_partial_indexes
+        condition = models.Q(**self.where) if partial else None
         if self.unique:
             kwargs["sql"] = schema_editor.sql_create_index.replace("CREATE INDEX", "CREATE UNIQUE INDEX", 1)
         twin = models.Index(fields=self.fields, name=self.name, condition=condition)

@@ -91,14 +91,15 @@ class JobOptions:
 
     @classmethod
     def of(cls, value: "JobOptions | Mapping[str, Any] | None", field: str = "opts") -> "JobOptions":
-        if isinstance(value, cls):
+        if isinstance(value, JobOptions):
             return value
-        return cls(**_known_keys(value or {}, field, DEFAULTS.keys()))
+        return cls(**_known_keys({} if value is None else value, field, DEFAULTS.keys()))
 
     def over(self, *lower: "JobOptions") -> Self:
         """These options, with what is unset here taken from `lower`, the first that has it."""
         merged: dict[str, Any] = {}
-        for layer in (*reversed(lower), self):
+        layers: list[JobOptions] = [*reversed(lower), self]
+        for layer in layers:
             merged.update(layer.given)
         return type(self)(**merged)
 

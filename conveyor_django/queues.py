@@ -24,7 +24,6 @@ from .trees import FlowJob
 Options = JobOptions | Mapping[str, Any] | None
 
 
-
 class Queue:
     """The queue `name` in a database alias (None: what the router says for `Job`).
 

@@ -3,7 +3,7 @@
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,7 +11,8 @@ from uuid import UUID
 
 from django.db import DatabaseError, connections, transaction
 
-from ..models import Job
+from conveyor_django.models import Job
+
 from . import sql
 
 T = TypeVar("T")
@@ -98,7 +99,10 @@ class Engine:
         """Up to `limit` waiting jobs, locked, those that others hold left out; the queues share fairly."""
         found: dict[UUID, Job] = {}
         left = list(queue_names)
-        for share in (-(-limit // len(queue_names)), limit):  # what one leaves of its share goes to the others
+        for share in (
+            -(-limit // len(queue_names)),
+            limit,
+        ):  # what one leaves of its share goes to the others
             for name in list(left):
                 if not (room := min(share, limit - len(found))):
                     break
@@ -124,14 +128,28 @@ class Engine:
 
     def write_jobs(self, jobs: Iterable[Job], fields: Sequence[str]) -> None:
         """Store these fields of locked jobs, each with its own values, in one round where the driver can."""
-        metas = [Job._meta.get_field(name) for name in fields]
+        metas: list[Any] = [Job._meta.get_field(name) for name in fields]
         assignments = ", ".join(f"{self._quote(field.column)} = %s" for field in metas)
         rows = [
-            [*(f.get_db_prep_save(getattr(job, f.attname), self.connection) for f in metas), *self._ids([job.pk])]
+            [
+                *(f.get_db_prep_save(getattr(job, f.attname), self.connection) for f in metas),
+                *self._ids([job.pk]),
+            ]
             for job in jobs
         ]
         with self.connection.cursor() as cursor:
             cursor.executemany(f"UPDATE {sql.JOB} SET {assignments} WHERE id = %s", rows)
+
+    def update_jobs(self, ids: Iterable[UUID], values: Mapping[str, Any], add: Mapping[str, int] | None = None) -> None:
+        """Give these locked jobs the same `values`, and `add` to their counters; always by primary key."""
+        metas: list[Any] = [Job._meta.get_field(name) for name in values]
+        sets = [f"{self._quote(field.column)} = %s" for field in metas]
+        sets += [f"{name} = {name} + {number}" for name, number in (add or {}).items()]
+        params = [f.get_db_prep_save(value, self.connection) for f, value in zip(metas, values.values(), strict=True)]
+        with self.connection.cursor() as cursor:
+            for chunk in self.chunks(ids):
+                statement = f"UPDATE {sql.JOB} {self.lock_hint} SET {', '.join(sets)} WHERE id IN ({sql.marks(chunk)})"
+                cursor.execute(statement, [*params, *self._ids(chunk)])
 
     def delete_jobs(self, ids: Iterable[UUID]) -> int:
         """Delete jobs with their logs and errors, in ascending id: children before parents."""
@@ -141,7 +159,8 @@ class Engine:
                 for table in sql.HISTORY:
                     cursor.execute(f"DELETE FROM {table} WHERE job_id IN ({sql.marks(chunk)})", self._ids(chunk))
                 cursor.execute(
-                    f"DELETE FROM {sql.JOB} WHERE id IN ({sql.marks(chunk)}) {self.delete_order}", self._ids(chunk)
+                    f"DELETE FROM {sql.JOB} WHERE id IN ({sql.marks(chunk)}) {self.delete_order}",
+                    self._ids(chunk),
                 )
                 count += cursor.rowcount
         return count

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from django.db import DatabaseError, models
 
-from ..models import Job, JobError, JobLog, QueueState, WorkerProcess
+from conveyor_django.models import Job, JobError, JobLog, QueueState, WorkerProcess
+
 from .base import Engine
 
 _CONFLICTS = {1213, 1205, 1020}  # deadlock, lock wait timeout, record changed since last read

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from ..models import Job
+from conveyor_django.models import Job
+
 from . import sql
 from .base import Engine, Listener
 from .throttle import Throttle
@@ -51,7 +52,10 @@ class PostgresEngine(Engine):
 
     def notify(self, queue_names: Iterable[str]) -> None:
         if names := [name for name in queue_names if _throttle.passes((self.using, name))]:
-            with suppress(DatabaseError), self.connection.cursor() as cursor:  # polling finds the work all the same
+            with (
+                suppress(DatabaseError),
+                self.connection.cursor() as cursor,
+            ):  # polling finds the work all the same
                 for name in names:
                     cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, name])
 

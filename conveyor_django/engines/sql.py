@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ..models import Job, JobError, JobLog
+from conveyor_django.models import Job, JobError, JobLog
 
 JOB = Job._meta.db_table
 HISTORY = (JobLog._meta.db_table, JobError._meta.db_table)
@@ -49,7 +49,7 @@ WITH RECURSIVE q(name) AS (
 
 @cache
 def columns(*, lean: bool = False) -> str:
-    return ", ".join(f.column for f in Job._meta.concrete_fields if not (lean and f.name in LARGE))
+    return ", ".join(str(f.column) for f in Job._meta.concrete_fields if not (lean and f.name in LARGE))
 
 
 def marks(values: Sized) -> str:

@@ -7,7 +7,8 @@ from datetime import datetime
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from ..models import Job
+from conveyor_django.models import Job
+
 from . import sql
 from .base import Engine
 
@@ -37,7 +38,7 @@ class SQLiteEngine(Engine):
     def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
         # one prepared statement: a multi-row INSERT would be cut into pieces of 999 parameters
         fields = Job._meta.concrete_fields
-        names = ", ".join(field.column for field in fields)
+        names = ", ".join(str(field.column) for field in fields)
         verb = "INSERT OR IGNORE" if ignore_conflicts else "INSERT"
         rows = [[f.get_db_prep_save(getattr(job, f.attname), self.connection) for f in fields] for job in jobs]
         with self.connection.cursor() as cursor:

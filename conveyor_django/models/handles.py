@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 
-from ..conf import get_settings
-from ..encoding import MAX_TEXT, clean_text, normalize
-from ..exceptions import InvalidJobState
-from ..options import seconds
-from ..running import Run
-from ..states import UNSUCCESSFUL, JobState
+from conveyor_django.conf import get_settings
+from conveyor_django.encoding import MAX_TEXT, clean_text, normalize
+from conveyor_django.exceptions import InvalidJobState
+from conveyor_django.options import seconds
+from conveyor_django.running import Run
+from conveyor_django.states import UNSUCCESSFUL, JobState
 
 _PAGE = 1000
 

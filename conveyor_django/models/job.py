@@ -5,11 +5,12 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from ..encoding import MAX_NAME
-from ..ids import new_id
-from ..indexes import SparseIndex, StateIndex
-from ..querysets import JobQuerySet
-from ..states import FINISHED, ChildFailurePolicy, JobState
+from conveyor_django.encoding import MAX_NAME
+from conveyor_django.ids import new_id
+from conveyor_django.indexes import SparseIndex, StateIndex
+from conveyor_django.querysets import JobQuerySet
+from conveyor_django.states import FINISHED, ChildFailurePolicy, JobState
+
 from .handles import JobHandle
 from .verbs import JobVerbs
 
@@ -18,9 +19,9 @@ class Job(JobVerbs, JobHandle, models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     queue_name = models.CharField(_("queue"), max_length=MAX_NAME)
     name = models.CharField(_("name"), max_length=MAX_NAME)
-    job_id = models.CharField(
+    job_id = models.CharField(  # noqa: DJ001 - NULLs are not in the unique index
         _("job_id"), max_length=MAX_NAME, null=True, blank=True, help_text=_("custom id, unique in its queue")
-    )  # noqa: DJ001 - NULLs don't collide in the unique index
+    )
     data = models.JSONField(_("data"), null=True, default=dict)
     state = models.CharField(_("state"), max_length=16, choices=JobState.choices)
 
@@ -45,7 +46,10 @@ class Job(JobVerbs, JobHandle, models.Model):
     delay = models.FloatField(default=0)  # seconds, counted from a parent's release
     timeout = models.FloatField(null=True, blank=True)  # seconds
     fail_parent_on_child_failure = models.CharField(
-        _("if a child fails"), max_length=6, choices=ChildFailurePolicy.choices, default=ChildFailurePolicy.FAIL
+        _("if a child fails"),
+        max_length=6,
+        choices=ChildFailurePolicy.choices,
+        default=ChildFailurePolicy.FAIL,
     )
     remove_on_complete = models.BooleanField(default=False)
     remove_on_fail = models.BooleanField(default=False)
@@ -77,14 +81,19 @@ class Job(JobVerbs, JobHandle, models.Model):
         permissions = [("retry_job", _("Can retry jobs")), ("cancel_job", _("Can cancel jobs"))]
         indexes = [
             StateIndex(
-                fields=["queue_name", "priority", "position", "id"], state=JobState.WAITING, name="conveyor_job_waiting"
+                fields=["queue_name", "priority", "position", "id"],
+                state=JobState.WAITING,
+                name="conveyor_job_waiting",
             ),
             StateIndex(fields=["run_at"], state=JobState.DELAYED, name="conveyor_job_delayed"),
             StateIndex(fields=["worker"], state=JobState.ACTIVE, name="conveyor_job_active"),
             SparseIndex(fields=["parent", "id"], where={"parent__isnull": False}, name="conveyor_job_parent"),
             models.Index(fields=["root"], name="conveyor_job_root"),
             SparseIndex(
-                fields=["queue_name", "job_id"], where={"job_id__isnull": False}, unique=True, name="conveyor_job_job_id"
+                fields=["queue_name", "job_id"],
+                where={"job_id__isnull": False},
+                unique=True,
+                name="conveyor_job_job_id",
             ),
             SparseIndex(fields=["removal_due"], where={"removal_due": True}, name="conveyor_job_removal"),
         ]
@@ -101,7 +110,8 @@ class Job(JobVerbs, JobHandle, models.Model):
             ),
             models.CheckConstraint(
                 name="conveyor_job_pending_children",
-                condition=Q(pending_children__gte=0) & (~Q(state=JobState.WAITING_CHILDREN) | Q(pending_children__gt=0)),
+                condition=Q(pending_children__gte=0)
+                & (~Q(state=JobState.WAITING_CHILDREN) | Q(pending_children__gt=0)),
             ),
         ]
 

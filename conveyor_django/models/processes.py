@@ -3,8 +3,8 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..encoding import MAX_NAME
-from ..ids import new_id
+from conveyor_django.encoding import MAX_NAME
+from conveyor_django.ids import new_id
 
 
 class QueueState(models.Model):

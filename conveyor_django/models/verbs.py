@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 
-from .. import ports
-from ..encoding import normalize
-from ..conf import get_settings
-from ..options import seconds
-from ..states import FINISHED
+from conveyor_django import ports
+from conveyor_django.conf import get_settings
+from conveyor_django.encoding import normalize
+from conveyor_django.options import seconds
+from conveyor_django.states import FINISHED
 
 if TYPE_CHECKING:
     from .job import Job
@@ -25,7 +25,7 @@ class JobVerbs:
         state: str
         _state: Any
 
-        def refresh_from_db(self) -> None: ...
+        refresh_from_db: Any
 
     def _do(self, verb: str, *args: Any) -> None:
         ports.call(verb, self._state.db, [self.pk], *args)

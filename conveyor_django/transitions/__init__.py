@@ -3,7 +3,8 @@
 Nothing outside this package writes a job's state.
 """
 
-from .. import ports
+from conveyor_django import ports
+
 from . import queues
 from .cancel import cancel
 from .claim import claim, unpaused

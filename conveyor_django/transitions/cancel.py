@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from ..engines import get_engine
-from ..exceptions import InvalidJobState
-from ..models import Job
-from ..states import UNFINISHED
+from conveyor_django.engines import get_engine
+from conveyor_django.exceptions import InvalidJobState
+from conveyor_django.models import Job
+from conveyor_django.states import UNFINISHED
+
 from . import moves
 from .climb import children_ended, reach_of_failure
 from .locking import require

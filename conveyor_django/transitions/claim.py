@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models import F
+from conveyor_django import signals
+from conveyor_django.engines import Engine, get_engine
+from conveyor_django.models import Job, QueueState, WorkerProcess
+from conveyor_django.states import JobState
 
-from .. import signals
-from ..engines import get_engine
-from ..models import Job, QueueState, WorkerProcess
-from ..states import JobState
 from .news import News
 
 
@@ -26,7 +25,7 @@ def claim(using: str, worker: UUID, queue_names: Sequence[str] | None, limit: in
         names = unpaused(using, engine.waiting_queue_names() if queue_names is None else queue_names)
         jobs = engine.waiting_jobs(names, limit) if names else []
         if jobs:
-            _lease(using, jobs, worker)
+            _lease(engine, jobs, worker)
             news = News(engine)
             news.tell(signals.job_started, jobs)
             news.send_after_commit()
@@ -41,14 +40,12 @@ def unpaused(using: str, queue_names: Sequence[str]) -> list[str]:
     return [name for name in queue_names if name not in closed]
 
 
-def _lease(using: str, jobs: list[Job], worker: UUID) -> None:
-    now = get_engine(using).now()
-    Job.objects.using(using).filter(pk__in=[job.pk for job in jobs]).update(
-        state=JobState.ACTIVE,
-        worker=worker,
-        epoch=F("epoch") + 1,
-        attempts_made=F("attempts_made") + 1,
-        started_at=now,
+def _lease(engine: Engine, jobs: list[Job], worker: UUID) -> None:
+    now = engine.now()
+    engine.update_jobs(
+        (job.pk for job in jobs),
+        {"state": JobState.ACTIVE, "worker": worker, "started_at": now},
+        add={"epoch": 1, "attempts_made": 1},
     )
     for job in jobs:
         job.state, job.worker, job.started_at = JobState.ACTIVE, worker, now

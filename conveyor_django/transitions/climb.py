@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
-from ..engines import Engine, TryAgain
-from ..models import Job
-from ..states import UNSUCCESSFUL, ChildFailurePolicy, JobState
+from conveyor_django.engines import Engine, TryAgain
+from conveyor_django.models import Job
+from conveyor_django.states import UNSUCCESSFUL, ChildFailurePolicy, JobState
+
 from .detach import remove_unrun
 from .moves import fail, release_if_done
 from .work import Work

@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from ..models import Job
-from ..states import FINISHED, QUEUED
+from conveyor_django.models import Job
+from conveyor_django.states import FINISHED, QUEUED
+
 from .work import Work
 
 

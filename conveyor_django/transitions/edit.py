@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from ..engines import get_engine
-from ..exceptions import InvalidJobState
-from ..models import Job
-from ..options import JobOptions
-from ..states import FINISHED, JobState
+from conveyor_django.engines import get_engine
+from conveyor_django.exceptions import InvalidJobState
+from conveyor_django.models import Job
+from conveyor_django.options import JobOptions
+from conveyor_django.states import FINISHED, JobState
+
 from .locking import require
 from .work import Work
 
@@ -37,9 +38,7 @@ def update_data(using: str, ids: Iterable[UUID], data: Any) -> None:
     _edit(using, ids, lambda work, job: work.set(job, data=data))
 
 
-def _edit(
-    using: str, ids: Iterable[UUID], change: Callable[[Work, Job], None], *, unfinished: bool = False
-) -> None:
+def _edit(using: str, ids: Iterable[UUID], change: Callable[[Work, Job], None], *, unfinished: bool = False) -> None:
     engine = get_engine(using)
     targets = set(ids)
 

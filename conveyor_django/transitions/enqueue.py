@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from .. import signals
-from ..engines import Engine, get_engine
-from ..exceptions import DuplicateJob
-from ..models import Job
-from ..states import JobState
+from conveyor_django import signals
+from conveyor_django.engines import Engine, get_engine
+from conveyor_django.exceptions import DuplicateJob
+from conveyor_django.models import Job
+from conveyor_django.states import JobState
+
 from .news import News
 
 Tree = Sequence[Job]  # children before parents, the root last

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from ..encoding import MAX_REASON, clean_text
-from ..engines import get_engine
-from ..models import Job, JobError, JobLog
-from ..outcomes import Completed, Delayed, Failed, GivenBack, Outcome, Report
-from ..states import FINISHED, JobState
+from conveyor_django.encoding import MAX_REASON, clean_text
+from conveyor_django.engines import get_engine
+from conveyor_django.models import Job, JobError, JobLog
+from conveyor_django.outcomes import Completed, Delayed, Failed, GivenBack, Outcome, Report
+from conveyor_django.states import FINISHED, JobState
+
 from .climb import children_ended, reach_of_failure
 from .moves import complete, fail, make_ready
 from .work import Work
@@ -35,7 +36,7 @@ def finish(using: str, worker: UUID, reports: Sequence[Report]) -> list[UUID]:
     return engine.transact(step)
 
 
-def holds_lease(job: Job | None, worker: UUID, epoch: int) -> bool:
+def holds_lease(job: Job | None, worker: UUID | None, epoch: int) -> bool:
     """The fence: whether this is still the very attempt that the worker leased."""
     return job is not None and job.state == JobState.ACTIVE and job.worker == worker and job.epoch == epoch
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from ..models import Job
+from conveyor_django.models import Job
 
 
 def require(rows: Mapping[UUID, Job], ids: Iterable[UUID]) -> list[Job]:

@@ -3,10 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from .. import signals
-from ..encoding import MAX_REASON, clean_text
-from ..models import Job
-from ..states import JobState
+from conveyor_django import signals
+from conveyor_django.encoding import MAX_REASON, clean_text
+from conveyor_django.models import Job
+from conveyor_django.states import JobState
+
 from .work import Work
 
 
@@ -54,6 +55,12 @@ def fail(work: Work, job: Job, reason: str, *, stacktrace: str = "", through: Jo
 def cancel(work: Work, job: Job) -> None:
     due = {"removal_due": True} if job.remove_on_fail else {}
     work.move(
-        job, JobState.CANCELLED, worker=None, failed_reason="cancelled", finished_at=work.now, pending_children=0, **due
+        job,
+        JobState.CANCELLED,
+        worker=None,
+        failed_reason="cancelled",
+        finished_at=work.now,
+        pending_children=0,
+        **due,
     )
     work.news.tell(signals.job_cancelled, [job])

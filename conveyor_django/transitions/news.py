@@ -7,8 +7,8 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import Signal
 
-from ..engines import Engine
-from ..models import Job
+from conveyor_django.engines import Engine
+from conveyor_django.models import Job
 
 
 class News:

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
-from ..engines import Engine, get_engine
-from ..exceptions import InvalidJobState
-from ..models import Job
-from ..states import JobState
+from conveyor_django.engines import Engine, get_engine
+from conveyor_django.exceptions import InvalidJobState
+from conveyor_django.models import Job
+from conveyor_django.states import JobState
+
 from .locking import require
 from .moves import make_ready
 from .work import Work
@@ -35,7 +37,7 @@ def promote_queue(using: str, queue_name: str) -> int:
     """Promote all delayed jobs of a queue; returns how many."""
     engine = get_engine(using)
     ids = Job.objects.using(using).in_queue(queue_name).delayed().values_list("pk", flat=True)
-    return sum(engine.transact(lambda chunk=chunk: _promote_delayed(engine, chunk)) for chunk in engine.chunks(ids))
+    return sum(engine.transact(partial(_promote_delayed, engine, chunk)) for chunk in engine.chunks(ids))
 
 
 def promote_due(using: str) -> float | None:
@@ -49,7 +51,7 @@ def promote_due(using: str) -> float | None:
         if next_due > (now := engine.now()):
             return (next_due - now).total_seconds()
         due = list(delayed.filter(run_at__lte=now).values_list("pk", flat=True)[:_BATCH])
-        if not engine.transact(lambda due=due, now=now: _promote_delayed(engine, due, until=now)):
+        if not engine.transact(partial(_promote_delayed, engine, due, until=now)):
             return 0.0  # others are at it
 
 

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 from django.db.models import F
 
-from ..engines import get_engine
-from ..exceptions import InvalidJobState
-from ..models import Job, QueueState
-from ..querysets import JobQuerySet
-from ..states import FINISHED, QUEUED, UNFINISHED, JobState
+from conveyor_django.engines import get_engine
+from conveyor_django.exceptions import InvalidJobState
+from conveyor_django.models import Job, QueueState
+from conveyor_django.querysets import JobQuerySet
+from conveyor_django.states import FINISHED, QUEUED, UNFINISHED, JobState
+
 from .news import News
 from .remove import remove, remove_where
 from .retry import retry

@@ -1,13 +1,15 @@
 """Removing: jobs go with their whole subtrees; to the parent above they count as resolved."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from uuid import UUID
 
-from ..engines import Engine, get_engine
-from ..exceptions import InvalidJobState
-from ..models import Job
-from ..querysets import JobQuerySet
-from ..states import FINISHED, UNFINISHED, JobState
+from conveyor_django.engines import Engine, get_engine
+from conveyor_django.exceptions import InvalidJobState
+from conveyor_django.models import Job
+from conveyor_django.querysets import JobQuerySet
+from conveyor_django.states import FINISHED, UNFINISHED, JobState
+
 from .locking import parent_ids, require
 from .moves import release_if_done
 from .work import Work
@@ -51,7 +53,7 @@ def remove_where(
     taken = 0
     ids = list(candidates().order_by("-pk").values_list("pk", flat=True)[:chunk])  # parents before children
     while ids:
-        taken += engine.transact(lambda ids=ids: _remove_some(engine, candidates, ids, sparing, finished_parent))
+        taken += engine.transact(partial(_remove_some, engine, candidates, ids, sparing, finished_parent))
         ids = list(candidates().filter(pk__lt=ids[-1]).order_by("-pk").values_list("pk", flat=True)[:chunk])
     return taken
 

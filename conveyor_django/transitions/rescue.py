@@ -5,10 +5,11 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 
-from .. import signals
-from ..engines import get_engine
-from ..models import Job, WorkerProcess
-from ..states import FINISHED
+from conveyor_django import signals
+from conveyor_django.engines import get_engine
+from conveyor_django.models import Job, WorkerProcess
+from conveyor_django.states import FINISHED
+
 from .climb import children_ended, reach_of_failure
 from .finish import holds_lease
 from .moves import fail, make_ready
@@ -18,9 +19,9 @@ _BATCH = 200
 
 
 def declare_dead(using: str, *, by: UUID | None = None) -> int:
-    """Mark workers whose lease ran out; the sweeper leaves its own lease alone. One row's update never waits for jobs."""
+    """Mark workers whose lease ran out; the sweeper (`by`) leaves its own lease alone."""
     late = WorkerProcess.objects.using(using).filter(dead_at=None, expires_at__lt=get_engine(using).now())
-    return late.exclude(pk=by).update(dead_at=get_engine(using).now())
+    return (late.exclude(pk=by) if by else late).update(dead_at=get_engine(using).now())
 
 
 def rescue_stalled(using: str) -> int:

@@ -2,18 +2,20 @@
 
 import heapq
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
-from ..engines import get_engine
-from ..exceptions import InvalidJobState
-from ..models import Job
-from ..states import FINISHED, UNSUCCESSFUL, JobState
+from conveyor_django.engines import get_engine
+from conveyor_django.exceptions import InvalidJobState
+from conveyor_django.models import Job
+from conveyor_django.states import FINISHED, UNSUCCESSFUL, JobState
+
 from .climb import through_child
 from .locking import parent_ids, require
 from .moves import make_ready
 from .work import Work
 
-_CLEARED = {"failed_reason": "", "failed_by": None, "finished_at": None, "removal_due": False}
+_CLEARED: dict[str, Any] = {"failed_reason": "", "failed_by": None, "finished_at": None, "removal_due": False}
 
 
 def retry(using: str, ids: Iterable[UUID], *, only_finished: bool = False) -> dict[UUID, tuple[str, str]]:
@@ -97,17 +99,12 @@ def _reopen_above(work: Work, jobs: Iterable[Job], reopened: set[UUID]) -> None:
 
 def _may_reopen(work: Work, parent: Job, reopened: set[UUID]) -> bool:
     """Whether no child keeps the parent failed; the earliest that does gives it its reason."""
-    if parent.failed_by not in reopened and _still_failed(work, parent):
-        return False
     children = Job.objects.using(work.engine.using).filter(parent=parent, state__in=UNSUCCESSFUL)
     # stable under the parent's lock; those reopened here still stand as they were
+    if parent.failed_by and parent.failed_by not in reopened and children.filter(pk=parent.failed_by).exists():
+        return False
     for child in children.order_by("finished_at", "pk").iterator(chunk_size=500):
         if child.pk not in reopened:
             work.set(parent, failed_by=child.pk, failed_reason=through_child(child))
             return False
     return True
-
-
-def _still_failed(work: Work, parent: Job) -> bool:
-    jobs = Job.objects.using(work.engine.using)
-    return jobs.filter(pk=parent.failed_by, parent=parent, state__in=UNSUCCESSFUL).exists()

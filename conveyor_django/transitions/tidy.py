@@ -1,14 +1,15 @@
 """Deferred removals: `remove_on_complete` and `remove_on_fail`, in slices, so that nobody waits for 100,000 deletes."""
 
 from collections.abc import Iterable
+from functools import partial
 from uuid import UUID
 
 from django.db.models import Q
 
-from ..engines import Engine, get_engine
-from ..models import Job
-from ..querysets import JobQuerySet
-from ..states import FINISHED, UNSUCCESSFUL, JobState
+from conveyor_django.engines import Engine, get_engine
+from conveyor_django.models import Job
+from conveyor_django.querysets import JobQuerySet
+from conveyor_django.states import FINISHED, UNSUCCESSFUL, JobState
 
 _PAGE = 200
 _SLICE = 1000
@@ -68,7 +69,7 @@ def _remove_finished(engine: Engine, guard: UUID, ids: Iterable[UUID]) -> int:
                 unfinished.add(job_id)
     taken = 0
     for part in engine.chunks(_whole_trees(rows, set(ids), unfinished), _SLICE):
-        count = engine.transact(lambda part=part: _delete_slice(engine, guard, part))
+        count = engine.transact(partial(_delete_slice, engine, guard, part))
         taken += count
         if count < len(part):  # something below was retried meanwhile: what lies above it stays
             break

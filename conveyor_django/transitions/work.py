@@ -8,9 +8,10 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from ..engines import Engine, TryAgain
-from ..models import Job, JobError, JobLog
-from ..states import TRANSITIONS, JobState
+from conveyor_django.engines import Engine, TryAgain
+from conveyor_django.models import Job, JobError, JobLog
+from conveyor_django.states import TRANSITIONS, JobState
+
 from .news import News
 
 
@@ -78,7 +79,6 @@ class Work:
     def _write(self, jobs: list[Job], fields: list[str]) -> None:
         first = {name: getattr(jobs[0], name) for name in fields}
         if all(getattr(job, name) == value for job in jobs[1:] for name, value in first.items()):
-            for chunk in self.engine.chunks(job.pk for job in jobs):
-                Job.objects.using(self.engine.using).filter(pk__in=chunk).update(**first)
+            self.engine.update_jobs((job.pk for job in jobs), first)
         else:
             self.engine.write_jobs(jobs, fields)

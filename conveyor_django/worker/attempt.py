@@ -11,13 +11,13 @@ from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.utils import timezone, translation
 
-from .. import registry
-from ..conf import get_settings
-from ..encoding import MAX_REASON, MAX_TEXT, clean_text, normalize
-from ..exceptions import ConveyorError
-from ..models import Job
-from ..outcomes import Completed, Delayed, Failed, Outcome, Report
-from ..running import Run
+from conveyor_django import registry
+from conveyor_django.conf import get_settings
+from conveyor_django.encoding import MAX_REASON, MAX_TEXT, clean_text, normalize
+from conveyor_django.exceptions import ConveyorError
+from conveyor_django.models import Job
+from conveyor_django.outcomes import Completed, Delayed, Failed, Outcome, Report
+from conveyor_django.running import Run
 
 Function = Callable[[Any], Any]
 
@@ -80,9 +80,7 @@ class Attempt(Run):
         """What is recorded of an attempt that ended with `error`."""
         message = clean_text(error, MAX_REASON)
         reason = f"{type(error).__name__}: {message}" if message else type(error).__name__
-        return Failed(
-            reason=reason, stacktrace=_trace(error), retry_in=self._backoff(error), discarded=self.discarded
-        )
+        return Failed(reason=reason, stacktrace=_trace(error), retry_in=self._backoff(error), discarded=self.discarded)
 
     def report(self, outcome: Outcome | None) -> Report:
         progress, lines = self.take_news()

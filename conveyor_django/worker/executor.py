@@ -9,8 +9,9 @@ from collections.abc import Callable
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import close_old_connections, connections
 
-from ..exceptions import ConveyorError
-from ..outcomes import Outcome
+from conveyor_django.exceptions import ConveyorError
+from conveyor_django.outcomes import Outcome
+
 from .attempt import Attempt
 
 OnEnd = Callable[[Attempt, Outcome], None]

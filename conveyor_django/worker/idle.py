@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
-from ..engines import get_engine
-from ..models import Job, QueueState
-from ..transitions import tidy
+from conveyor_django.engines import get_engine
+from conveyor_django.models import Job, QueueState
+from conveyor_django.transitions import tidy
 
 
 def has_work(using: str, queue_names: Sequence[str] | None) -> bool:
-    """Waiting or due jobs in queues that aren't paused, or active ones in any; deferred removals are done on the way."""
+    """Waiting or due jobs in queues that aren't paused, or active ones in any.
+
+    Deferred removals are done on the way.
+    """
     jobs = Job.objects.using(using)
     if queue_names is not None:
         jobs = jobs.in_queue(*queue_names)

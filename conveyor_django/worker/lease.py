@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from ..conf import get_settings
-from ..engines import get_engine
-from ..exceptions import ConveyorError, JobCancelled, LostLease
-from ..ids import new_id
-from ..models import Job, WorkerProcess
-from ..states import JobState
-from ..transitions import give_back
+from django.db.models import QuerySet
+
+from conveyor_django.conf import get_settings
+from conveyor_django.engines import get_engine
+from conveyor_django.exceptions import ConveyorError, JobCancelled, LostLease
+from conveyor_django.ids import new_id
+from conveyor_django.models import Job, WorkerProcess
+from conveyor_django.states import JobState
+from conveyor_django.transitions import give_back
+
 from . import log
 from .attempt import Attempt
 from .background import Background
@@ -104,5 +107,5 @@ class Lease:
             log.gave_back(give_back(self._using, self.id, twice))
         self._unknown = unknown
 
-    def _rows(self) -> "WorkerProcess.objects":  # type: ignore[name-defined]
+    def _rows(self) -> "QuerySet[WorkerProcess]":
         return WorkerProcess.objects.using(self._using)

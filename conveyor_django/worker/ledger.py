@@ -9,9 +9,10 @@ from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from ..exceptions import ConveyorError, JobTimeout
-from ..outcomes import Completed, Failed, GivenBack, Outcome, Report
-from ..transitions import finish
+from conveyor_django.exceptions import ConveyorError, JobTimeout
+from conveyor_django.outcomes import Completed, Failed, GivenBack, Outcome, Report
+from conveyor_django.transitions import finish
+
 from . import log
 from .attempt import Attempt
 

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from ..encoding import printable
-from ..outcomes import Completed, Delayed, Failed, GivenBack, Outcome
+from conveyor_django.encoding import printable
+from conveyor_django.outcomes import Completed, Delayed, Failed, GivenBack, Outcome
+
 from .attempt import Attempt
 
 logger = logging.getLogger("conveyor_django")

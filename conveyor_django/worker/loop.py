@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from django.db import Error, reset_queries
 
-from ..exceptions import ConveyorError
-from ..transitions import claim, promote_due
+from conveyor_django.exceptions import ConveyorError
+from conveyor_django.transitions import claim, promote_due
+
 from . import log
 from .attempt import Attempt
 from .executor import Executor
@@ -37,9 +38,7 @@ class Loop:
         self._wake = WakeUp(config.using)
         self._ledger = Ledger(config.using, self._wake.set, self._tell)
         self._executor = Executor(self._ledger.end)
-        self._lease = Lease(
-            config.using, config.queue_names, config.concurrency, self._ledger.leased, self._tell
-        )
+        self._lease = Lease(config.using, config.queue_names, config.concurrency, self._ledger.leased, self._tell)
         self._maintenance = maintenance(config.using, lambda: self._lease.id)
         self._names = config.queue_names
         self._started = 0

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
-from ..conf import get_settings
-from ..engines import get_engine
-from ..models import WorkerProcess
-from ..transitions import declare_dead, rescue_stalled, tidy
+from conveyor_django.conf import get_settings
+from conveyor_django.engines import get_engine
+from conveyor_django.models import WorkerProcess
+from conveyor_django.transitions import declare_dead, rescue_stalled, tidy
+
 from . import log
 from .background import Background
 

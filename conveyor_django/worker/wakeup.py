@@ -2,7 +2,8 @@
 
 import threading
 
-from ..engines import get_engine
+from conveyor_django.engines import get_engine
+
 from .background import Background
 
 _ECHO = 0.025  # seconds: producers say the same thing once in 20 ms, what was added meanwhile is not announced

@@ -6,10 +6,11 @@ from typing import Any
 
 from django.db import connections, router
 
-from .. import registry
-from ..encoding import check_name
-from ..models import Job
-from ..options import seconds
+from conveyor_django import registry
+from conveyor_django.encoding import check_name
+from conveyor_django.models import Job
+from conveyor_django.options import seconds
+
 from .loop import Loop
 
 
