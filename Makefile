@@ -2,10 +2,14 @@
 VENV ?= .venv
 export VENV PYTHON DJANGO
 
-.PHONY: help test lint wheel
+.PHONY: help demo test lint wheel
 
 help:
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+
+demo: ## run the example: flows of jobs, live in the terminal, and the report they make
+	@scripts/venv example
+	@$(VENV)/bin/python manage.py demo $(ARGS)
 
 test: ## run the tests, on each database that can be reached; ARGS="-k words" goes to pytest
 	@scripts/venv test
@@ -18,6 +22,7 @@ lint: ## check style, types, floors and migrations
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m django makemigrations --check --dry-run --settings tests.settings
+	$(VENV)/bin/python manage.py makemigrations --check --dry-run
 
 wheel: ## build the wheel and use it in an empty environment
 	@scripts/venv lint

@@ -42,8 +42,8 @@ def cannot_install_mysqlclient() -> str | None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--group", "mysql"]
     if subprocess.run(command, capture_output=True).returncode:
         return (
-            "mysqlclient can't be compiled: that needs a C compiler, pkg-config and the client's headers "
-            "(Debian: libmariadb-dev)"
+            "mysqlclient can't be installed: it is compiled, which takes a C compiler, pkg-config "
+            "and the client's headers (Debian: libmariadb-dev)"
         )
     return None
 

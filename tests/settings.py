@@ -43,6 +43,12 @@ DATABASES = {
         },
     }[DATABASE]
 }
+if _name := os.environ.get("CONVEYOR_TEST_NAME"):  # a process that a test started: into the same database
+    DATABASES["default"]["NAME"] = _name
+
+CONVEYOR = {}
+if _heartbeat := os.environ.get("CONVEYOR_TEST_HEARTBEAT"):  # interval and timeout in seconds: "0.2,1"
+    CONVEYOR["HEARTBEAT_INTERVAL"], CONVEYOR["HEARTBEAT_TIMEOUT"] = map(float, _heartbeat.split(","))
 
 SECRET_KEY = "tests"
 USE_TZ = True

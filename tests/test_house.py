@@ -37,24 +37,26 @@ def docstrings(tree: ast.AST) -> Iterator[ast.Constant]:
                 yield docstring
 
 
+WRITES = ("update", "create", "get_or_create", "update_or_create")
+WRITING_METHODS = {*WRITES, *(f"a{name}" for name in WRITES), "set", "move"}
+
+
+def names_state(keyword: ast.keyword) -> bool:
+    """`state=...`, or `**{"state": ...}`."""
+    return keyword.arg == "state" or (keyword.arg is None and "'state'" in ast.unparse(keyword.value))
+
+
 def writes_state(node: ast.AST) -> str | None:
     match node:
         case ast.Attribute(attr="state", ctx=ast.Store() | ast.Del()):
             return ast.unparse(node)
-        case ast.Call(func=ast.Attribute(attr=method), keywords=keywords) if method.removeprefix("a") in (
-            "update",
-            "create",
-            "get_or_create",
-            "update_or_create",
-        ):
-            return method if any(keyword.arg == "state" for keyword in keywords) else None
+        case ast.Call(func=ast.Attribute(attr=method), keywords=keywords) if method in WRITING_METHODS:
+            return method if any(names_state(keyword) for keyword in keywords) else None
         case ast.Call(func=ast.Name(id="Job"), keywords=keywords):
-            return "Job(...)" if any(keyword.arg == "state" for keyword in keywords) else None
+            return "Job(...)" if any(names_state(keyword) for keyword in keywords) else None
         case ast.Call(func=ast.Name(id="setattr"), args=[_, ast.Constant(value="state"), _]):
             return "setattr"
-        case ast.Call(
-            func=ast.Attribute(attr="bulk_update" | "abulk_update" | "save" | "asave" | "write_jobs")
-        ):
+        case ast.Call(func=ast.Attribute(attr="bulk_update" | "abulk_update" | "save" | "asave" | "write_jobs")):
             return ast.unparse(node) if "'state'" in ast.unparse(node) else None
         case ast.Constant(value=str(text)) if re.search(r"\bSET\b[^;]*\bstate\s*=", text):
             return text.strip()
@@ -107,6 +109,8 @@ def test_law_has_something_to_find(rule: Rule, home: str, exempt: set[str]) -> N
         "setattr(job, 'state', 'failed')",
         "Job.objects.filter(pk=1).update(worker=None, state='failed')",
         "await jobs.aupdate(state='failed')",
+        "jobs.update(**{'state': 'failed'})",
+        "work.set(job, state='failed')",
         "Job(name='x', state='waiting')",
         "Job.objects.create(state='waiting')",
         "Job.objects.bulk_update(jobs, ['state'])",
