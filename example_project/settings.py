@@ -7,9 +7,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-INSECURE_KEY = (
-    "insecure-key-of-the-example-project"  # known to everyone who has the source: for trying out only
-)
+INSECURE_KEY = "insecure-key-of-the-example-project"  # known to everyone who has the source: for trying out only
 
 env = environ.Env()
 if (BASE_DIR / ".env").is_file():

@@ -1,6 +1,6 @@
 """Charts as SVG text. Colours come from the page's stylesheet by class, so they follow its dark mode."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -19,8 +19,8 @@ def stacked_columns(title: str, labels: Sequence[str], series: Mapping[str, Sequ
     columns = [
         format_html(
             '<g>{}<text class="chart-total" x="{x}" y="{y}">{}</text><text x="{x}" y="{foot}">{}</text></g>',
-            SafeString("").join(_blocks(series, index, max(totals), slot)),
-            money(totals[index]),
+            _joined(_blocks(series, index, max(totals), slot)),
+            f"{totals[index] // 100:,}",
             label,
             x=_number((index + 0.5) * slot),
             y=_number(_y(totals[index], max(totals)) - 7),
@@ -30,12 +30,14 @@ def stacked_columns(title: str, labels: Sequence[str], series: Mapping[str, Sequ
     ]
     return format_html(
         '<figure class="chart"><figcaption>{title}<ul>{legend}</ul></figcaption>'
-        '<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">{columns}</svg></figure>',
+        '<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">{columns}'
+        '<line x2="{width}" y1="{foot}" y2="{foot}"/></svg></figure>',
         title=title,
         legend=format_html_join("", '<li class="series-{}">{}</li>', enumerate(series)),
         width=WIDTH,
         height=HEIGHT,
-        columns=SafeString("").join(columns),
+        foot=HEIGHT - BOTTOM,
+        columns=_joined(columns),
     )
 
 
@@ -54,6 +56,10 @@ def _blocks(series: Mapping[str, Sequence[int]], index: int, most: int, slot: fl
             name,
             money(values[index]),
         )
+
+
+def _joined(parts: Iterable[SafeString]) -> SafeString:
+    return format_html_join("", "{}", ((part,) for part in parts))
 
 
 def _y(amount: int, most: int) -> float:

@@ -12,9 +12,7 @@ REVENUE = Sum(F("quantity") * F("price_cents"), default=0)
 
 def sales(region: Region, month: str) -> dict[str, int]:
     orders = Order.objects.filter(region=region, **_during(month, "placed_at")).count()
-    return {"orders": orders} | _lines(region, month).aggregate(
-        revenue=REVENUE, pieces=Sum("quantity", default=0)
-    )
+    return {"orders": orders} | _lines(region, month).aggregate(revenue=REVENUE, pieces=Sum("quantity", default=0))
 
 
 def bestseller(region: Region, month: str) -> str:

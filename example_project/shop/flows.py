@@ -41,9 +41,9 @@ def policy_demo(policy: str) -> FlowJob:
     data = {"order": newest_order(), "policy": policy}
     steps = [
         FlowJob("charge-card", "orders", data),
-        FlowJob("print-label", "orders", data),
-        # late enough to be still unstarted when the label fails
-        FlowJob("book-courier", "orders", data, opts=JobOptions(delay=3)),
+        FlowJob("print-label", "orders", data, opts=JobOptions(priority=-1)),
+        # late, so that it has not begun when the label fails
+        FlowJob("book-courier", "orders", data, opts=JobOptions(delay=4)),
     ]
     opts = JobOptions(fail_parent_on_child_failure=policy)
     return FlowJob("ship-order", "orders", data, opts=opts, children=steps)

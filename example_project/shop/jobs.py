@@ -63,7 +63,7 @@ def fetch_history(job: Job) -> dict[str, Any]:
 def render_charts(job: Job) -> dict[str, Any]:
     histories = list(job.get_children_values().values())
     pause(0.5)
-    labels = [months.title(month) for month in histories[0]["months"]]
+    labels = [months.title(month, short=True) for month in histories[0]["months"]]
     series = {history["region"]: history["revenues"] for history in histories}
     return {"kind": "chart", "svg": stacked_columns("Revenue by region", labels, series)}
 
@@ -126,6 +126,10 @@ def deploy(job: Job) -> dict[str, Any]:
 # An order is shipped, and one of the steps fails on purpose.
 
 
+class OutOfPaper(Exception):
+    pass
+
+
 @processor("orders", "charge-card")
 def charge_card(job: Job) -> dict[str, Any]:
     order = Order.objects.get(number=job.data["order"])
@@ -136,7 +140,7 @@ def charge_card(job: Job) -> dict[str, Any]:
 @processor("orders", "print-label")
 def print_label(job: Job) -> None:
     pause(0.7)
-    raise RuntimeError(f"the printer has no paper for the label of order {job.data['order']} (on purpose)")
+    raise OutOfPaper("on purpose")
 
 
 @processor("orders", "book-courier")

@@ -43,7 +43,7 @@ class Stock(models.Model):
         constraints = [models.UniqueConstraint(fields=["region", "product"], name="shop_stock_once")]
 
     def __str__(self) -> str:
-        return f"{self.quantity} of {self.product_id} in {self.region_id}"
+        return f"{self.product} in {self.region}"
 
 
 class Customer(models.Model):
@@ -61,9 +61,7 @@ class Customer(models.Model):
 class Order(models.Model):
     number = models.PositiveIntegerField(unique=True)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="orders")
-    region = models.ForeignKey(
-        Region, models.PROTECT, related_name="orders", db_index=False
-    )  # the index below will do
+    region = models.ForeignKey(Region, models.PROTECT, related_name="orders", db_index=False)  # the index below will do
     placed_at = models.DateTimeField()
 
     class Meta:

@@ -18,9 +18,9 @@ def start(month: str) -> datetime:
     return timezone.make_aware(datetime.fromisoformat(f"{month}-01"))
 
 
-def title(month: str) -> str:
-    """October 2026"""
-    return dateformat.format(date.fromisoformat(f"{month}-01"), "F Y")
+def title(month: str, *, short: bool = False) -> str:
+    """October 2026, or Oct 2026"""
+    return dateformat.format(date.fromisoformat(f"{month}-01"), "M Y" if short else "F Y")
 
 
 def of(moment: datetime) -> str:

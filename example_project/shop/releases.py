@@ -30,8 +30,6 @@ def run_checks() -> int:
 def digest() -> str:
     """The same as long as no source, template or static file changes."""
     total = sha256()
-    for path in sorted(
-        path for path in ROOT.rglob("*") if path.is_file() and "__pycache__" not in path.parts
-    ):
+    for path in sorted(path for path in ROOT.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         total.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:12]

@@ -45,9 +45,7 @@ def add_catalogue() -> None:
     # read back here and below, as MySQL doesn't say which ids it gave
     regions, products = list(Region.objects.order_by("pk")), list(Product.objects.all())
     Stock.objects.bulk_create(
-        factories.StockFactory.build(region=region, product=product)
-        for region in regions
-        for product in products
+        factories.StockFactory.build(region=region, product=product) for region in regions for product in products
     )
     homes = randgen.choices(regions, weights=[4, 2, 2, 3], k=CUSTOMERS)
     Customer.objects.bulk_create(factories.CustomerFactory.build(region=home) for home in homes)
@@ -56,8 +54,7 @@ def add_catalogue() -> None:
 def add_orders(last: int, count: int, customers: list[Customer], products: list[Product]) -> None:
     """`count` orders of one to four lines, numbered from `last` + 1."""
     Order.objects.bulk_create(
-        factories.OrderFactory.build(number=last + n, customer=randgen.choice(customers))
-        for n in range(1, count + 1)
+        factories.OrderFactory.build(number=last + n, customer=randgen.choice(customers)) for n in range(1, count + 1)
     )
     orders = Order.objects.filter(number__gt=last, number__lte=last + count).order_by("number")
     OrderLine.objects.bulk_create(

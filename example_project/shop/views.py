@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
@@ -39,7 +40,8 @@ def add_flow(request: HttpRequest, kind: str) -> HttpResponse:
     except EmptyShop:
         messages.error(request, "The shop is empty. Fill it first: python manage.py seed")
     else:
-        messages.success(request, format_html("Added {}, job {}.", KINDS[kind].title, added.job.id))
+        page = reverse("admin:conveyor_django_job_change", args=[added.job.id])
+        messages.success(request, format_html('Added {}: <a href="{}">its jobs</a>.', KINDS[kind].title, page))
     return redirect("start")
 
 
@@ -47,9 +49,7 @@ def add_flow(request: HttpRequest, kind: str) -> HttpResponse:
 def report(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(Report, pk=pk)
     flow = Job.objects.filter(pk=found.job_id).first()  # None once it was pruned
-    return render(
-        request, "shop/report.html", {"report": found, "title": months.title(found.month), "flow": flow}
-    )
+    return render(request, "shop/report.html", {"report": found, "title": months.title(found.month), "flow": flow})
 
 
 def latest_flows() -> list[Job]:

@@ -2,78 +2,71 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 
 from conveyor_django import JobState
+from example_project.shop.live.glyphs import Glyphs
 from example_project.shop.live.nodes import Node, Tree
 from example_project.shop.live.words import bar, clean, duration
 
 Span = tuple[str, str]  # style, text
 Line = list[Span]
 
-NAME, STATE, TIME = 34, 18, 8  # the columns' widths
+NAME, STATE, TIME = 27, 17, 7  # the columns' widths
 
 
-@dataclass(frozen=True)
-class Glyphs:
-    branch: str
-    last: str
-    stem: str
-    full: str
-    empty: str
-    icons: dict[str, str]
-
-
-FINE = Glyphs(
-    *("├─ ", "└─ ", "│  ", "█", "░"),
-    {
-        "waiting": "○",
-        "waiting-children": "◌",
-        "delayed": "◷",
-        "active": "►",
-        "completed": "✓",
-        "failed": "✗",
-        "cancelled": "⊘",
-        "removed": "−",
-    },
-)
-PLAIN = Glyphs("|- ", "`- ", "|  ", "#", ".", {})
+class Fold(Enum):
+    NOTHING = auto()
+    BLANK = auto()  # the empty line below
+    SIBLINGS = auto()  # of one name into one line
+    ALL = auto()  # the tree into one line
 
 
 def draw(trees: Sequence[Tree], glyphs: Glyphs, now: datetime, room: int | None = None) -> list[Line]:
-    """All trees in at most `room` lines: finished ones are folded first, then siblings of one name."""
-    lines: list[Line] = []
-    for folding in ("nothing", "finished", "siblings", "all"):
-        lines = [line for tree in trees for line in _tree(tree, glyphs, now, folding)]
+    """All trees in at most `room` lines: what matters least is folded first."""
+    folds = dict.fromkeys(trees, Fold.NOTHING)
+    steps = _foldings(trees)
+    while True:
+        blocks = [_tree(tree, folds[tree], glyphs, now) for tree in trees]
+        lines = [line for block in blocks for line in block]
         if room is None or len(lines) <= room:
             return lines
-    return lines[:room]
+        tree, fold = next(steps, (None, None))
+        if tree is None:
+            return lines[:room]
+        folds[tree] = fold
 
 
-def _tree(tree: Tree, glyphs: Glyphs, now: datetime, folding: str) -> Iterator[Line]:
+def _foldings(trees: Sequence[Tree]) -> Iterator[tuple[Tree, Fold]]:
+    """One more thing to fold at each step: finished trees, siblings of one name, then whole trees."""
+    yield from ((tree, Fold.BLANK) for tree in trees)
+    yield from ((tree, Fold.ALL) for tree in trees if tree.is_finished)
+    yield from ((tree, fold) for fold in (Fold.SIBLINGS, Fold.ALL) for tree in reversed(trees) if not tree.is_finished)
+
+
+def _tree(tree: Tree, fold: Fold, glyphs: Glyphs, now: datetime) -> list[Line]:
     nodes = list(tree.nodes())
-    done = sum(node.is_finished for node in nodes)
-    yield [("title", clean(tree.title)), ("quiet", f"  {done} of {len(nodes)} finished")]
-    yield from _node(
-        tree.root, "", "", glyphs, now, "all" if folding != "nothing" and tree.is_finished else folding
-    )
-    if folding == "nothing":
-        yield []
+    title = ("title", clean(tree.title))
+    done = ("quiet", f"  {sum(node.is_finished for node in nodes)} of {len(nodes)} finished")
+    if fold == Fold.ALL:
+        gap = " " * max(NAME - len(title[1]), 1)
+        return [[title, ("", gap), _state(tree.root.state, glyphs), done]]
+    lines = [[title, done], *_node(tree.root, "", "", glyphs, now, together=fold == Fold.SIBLINGS)]
+    return [*lines, []] if fold == Fold.NOTHING else lines
 
 
-def _node(node: Node, prefix: str, below: str, glyphs: Glyphs, now: datetime, folding: str) -> Iterator[Line]:
+def _node(node: Node, prefix: str, below: str, glyphs: Glyphs, now: datetime, *, together: bool) -> Iterator[Line]:
     yield _line(node, prefix, glyphs, now)
-    groups = [] if folding == "all" else _groups(node, together=folding == "siblings")
+    groups = _groups(node, together=together)
     for group in groups:
         is_last = group is groups[-1]
         branch = below + (glyphs.last if is_last else glyphs.branch)
         if len(group) > 1:
             yield _group_line(group, branch, glyphs)
         else:
-            yield from _node(
-                group[0], branch, below + ("   " if is_last else glyphs.stem), glyphs, now, folding
-            )
+            deeper = below + ("   " if is_last else glyphs.stem)
+            yield from _node(group[0], branch, deeper, glyphs, now, together=together)
 
 
 def _groups(node: Node, *, together: bool) -> list[list[Node]]:
@@ -86,7 +79,7 @@ def _groups(node: Node, *, together: bool) -> list[list[Node]]:
 
 def _line(node: Node, prefix: str, glyphs: Glyphs, now: datetime) -> Line:
     label = f" {clean(node.label)}" if node.label else ""
-    gap = " " * (NAME - len(prefix + clean(node.name) + label))
+    gap = " " * max(NAME - len(prefix + clean(node.name) + label), 1)
     ran = node.ran(now)
     line = [("quiet", prefix), ("", clean(node.name)), ("quiet", label + gap), _state(node.state, glyphs)]
     line.append(("quiet", f"{'' if ran is None else duration(ran):>{TIME}}  "))
@@ -97,8 +90,8 @@ def _line(node: Node, prefix: str, glyphs: Glyphs, now: datetime) -> Line:
 
 
 def _group_line(group: list[Node], prefix: str, glyphs: Glyphs) -> Line:
-    name = f"{clean(group[0].name)} × {len(group)}"
-    line = [("quiet", prefix), ("", f"{name:{NAME - len(prefix)}}")]
+    name = f"{clean(group[0].name)} {glyphs.times} {len(group)}"
+    line = [("quiet", prefix), ("", f"{name:{max(NAME - len(prefix), 0)}}")]
     for state, count in Counter(node.state for node in group).items():
         line.append((state, f"{glyphs.icons.get(state, ''):1} {count} {state}  "))
     return line

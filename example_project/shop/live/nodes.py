@@ -9,7 +9,10 @@ from conveyor_django.models import Job
 from conveyor_django.states import FINISHED
 
 REMOVED = "removed"  # no state: the row is gone
-COLUMNS = ("state", "attempts_made", "max_attempts", "progress", "failed_reason", "started_at", "finished_at")
+COLUMNS = (
+    *("state", "progress", "attempts_made", "max_attempts"),
+    *("failed_reason", "failed_by", "started_at", "finished_at"),
+)
 
 
 @dataclass(eq=False)
@@ -55,6 +58,8 @@ class Node:
                 return "with its parent"
             return "as its policy says" if self.policy == ChildFailurePolicy.REMOVE else ""
         if self.state == JobState.FAILED:
+            if culprits := [child.name for child in self.children if child.id == str(self.job.failed_by)]:
+                return f"through {culprits[0]}"
             return self.job.failed_reason.partition("\n")[0]
         if self.job.attempts_made > 1:
             return f"attempt {self.job.attempts_made} of {self.job.max_attempts}"
@@ -76,6 +81,10 @@ class Tree:
     @property
     def is_finished(self) -> bool:
         return all(node.is_finished for node in self.nodes())
+
+    @property
+    def has_delayed(self) -> bool:
+        return any(node.state == JobState.DELAYED for node in self.nodes())
 
 
 def read(trees: Sequence[Tree]) -> None:

@@ -9,7 +9,7 @@ from typing import Self
 
 from django.conf import settings
 
-SHORT_WHILE = 5  # seconds to end by itself
+SHORT_WHILE = 2  # seconds to end by itself once our flows are done; it may be at work for others
 PATIENCE = 15  # seconds to end gracefully when told to
 
 
@@ -18,6 +18,7 @@ class WorkerProcess:
 
     def __init__(self, *arguments: str) -> None:
         self.command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "runworker", *arguments]
+        self.error_code = 0  # other than 0 when it failed by itself
 
     def __enter__(self) -> Self:
         self._log = tempfile.TemporaryFile("w+", errors="replace")
@@ -34,8 +35,9 @@ class WorkerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # when all went well it is ending by itself
-        if not self._ends_within(0 if kind else SHORT_WHILE):
+        if self._ends_within(0 if kind else SHORT_WHILE):
+            self.error_code = self._process.returncode
+        else:
             self._process.terminate()
             if not self._ends_within(PATIENCE):
                 self._process.kill()
@@ -46,10 +48,6 @@ class WorkerProcess:
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None
-
-    @property
-    def exit_code(self) -> int | None:
-        return self._process.poll()
 
     def last_words(self, lines: int = 20) -> str:
         return "\n".join(self._last_words.splitlines()[-lines:])

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from django.core.management.base import OutputWrapper
 
-from example_project.shop.live.lines import FINE, PLAIN, Glyphs, Line
+from example_project.shop.live.glyphs import glyphs_for
+from example_project.shop.live.lines import Line
 
 COLOURS = {
     "title": "1",
@@ -29,12 +30,8 @@ class Terminal:
         # https://no-color.org: any value but the empty one
         self.has_colours = force_color or (self.is_live and not no_color and not os.environ.get("NO_COLOR"))
         self.encoding = getattr(out, "encoding", None) or "utf-8"
+        self.glyphs = glyphs_for(self.encoding)
         self._drawn = 0  # lines that the next frame goes over
-
-    @property
-    def glyphs(self) -> Glyphs:
-        used = "".join([FINE.branch, FINE.last, FINE.full, FINE.empty, *FINE.icons.values()])
-        return FINE if used.encode(self.encoding, "ignore").decode(self.encoding) == used else PLAIN
 
     @property
     def size(self) -> os.terminal_size:
@@ -52,7 +49,8 @@ class Terminal:
 
     def erase(self) -> None:
         """Take the last frame away."""
-        self._send(f"{self._home()}\x1b[J")
+        # line by line: some terminals keep what a clearing of the whole screen takes away
+        self._send(self._home() + "\x1b[K\n" * self._drawn + "\x1b[K" + self._home())
         self._drawn = 0
 
     def cursor(self, *, visible: bool) -> None:
@@ -65,9 +63,7 @@ class Terminal:
         return "".join(self._colour(style, text) for style, text in line).rstrip()
 
     def _colour(self, style: str, text: str) -> str:
-        return (
-            f"\x1b[{COLOURS[style]}m{text}\x1b[0m" if self.has_colours and style in COLOURS and text else text
-        )
+        return f"\x1b[{COLOURS[style]}m{text}\x1b[0m" if self.has_colours and style in COLOURS and text else text
 
     def _send(self, text: str) -> None:
         self.out.write(text.encode(self.encoding, "replace").decode(self.encoding), ending="")

@@ -7,21 +7,23 @@ from django.utils import timezone
 
 from example_project.shop.live.lines import Line, draw
 from example_project.shop.live.nodes import Node, Tree, read
-from example_project.shop.live.terminal import Terminal
+from example_project.shop.live.process import WorkerProcess
+from example_project.shop.live.terminal import Terminal, cut
 from example_project.shop.live.words import clean, duration
 
 FRAME = 0.1  # seconds
 
 
-def watch(trees: Sequence[Tree], terminal: Terminal, is_running: Callable[[], bool]) -> None:
+def watch(trees: Sequence[Tree], terminal: Terminal, worker: WorkerProcess) -> None:
     """Until all jobs are finished or the worker has ended."""
+    read(trees)
     show = _frames(trees, terminal) if terminal.is_live else _changes(trees, terminal)
     if terminal.is_live:
         terminal.cursor(visible=False)
     try:
         goes_on = True
         while goes_on:
-            goes_on = is_running()  # asked before reading, so that the last frame shows the end
+            goes_on = worker.is_running  # asked before reading, so that the last frame shows the end
             read(trees)
             show()
             goes_on = goes_on and not all(tree.is_finished for tree in trees)
@@ -33,7 +35,8 @@ def watch(trees: Sequence[Tree], terminal: Terminal, is_running: Callable[[], bo
 
 
 def print_trees(trees: Sequence[Tree], terminal: Terminal) -> None:
-    terminal.write(*draw(trees, terminal.glyphs, timezone.now()))
+    lines = draw(trees, terminal.glyphs, timezone.now())
+    terminal.write(*(cut(line, terminal.size.columns) if terminal.is_live else line for line in lines))
 
 
 def _frames(trees: Sequence[Tree], terminal: Terminal) -> Callable[[], None]:

@@ -15,9 +15,7 @@ def duration(seconds: float) -> str:
 
 def clean(text: object) -> str:
     """One line in which control characters are spelled out, so that a job's text can't steer the terminal."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
 
 
 def bar(progress: Any, full: str, empty: str) -> str:

@@ -35,18 +35,12 @@ class Command(BaseCommand):
     help = "Prepare the example, add its flows and process them live. It can be run again and again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--orders", type=int, default=5000, help="how many the shop shall have (%(default)s)"
-        )
+        parser.add_argument("--orders", type=int, default=5000, help="how many the shop shall have (%(default)s)")
         parser.add_argument("--concurrency", type=int, default=4, help="jobs at a time (%(default)s)")
 
-    def handle(
-        self, *, orders: int, concurrency: int, no_color: bool, force_color: bool, **options: object
-    ) -> None:
+    def handle(self, *, orders: int, concurrency: int, no_color: bool, force_color: bool, **options: object) -> None:
         if not settings.DEBUG:
-            raise CommandError(
-                "The demo makes a user whose password everyone knows: it runs only with DEBUG on."
-            )
+            raise CommandError("The demo makes a user whose password everyone knows: it runs only with DEBUG on.")
         self.terminal = Terminal(self.stdout, no_color=no_color, force_color=force_color)
         try:
             self.prepare(orders)
@@ -77,36 +71,30 @@ class Command(BaseCommand):
     def add_flows(self) -> list[Tree]:
         flows = [kind.build() for kind in KINDS.values()]
         added = FlowProducer().add_bulk(flows)
-        return [
-            Tree(title(result.job), Node.of(flow, result)) for flow, result in zip(flows, added, strict=True)
-        ]
+        return [Tree(title(result.job), Node.of(flow, result)) for flow, result in zip(flows, added, strict=True)]
 
     def process(self, trees: list[Tree], concurrency: int) -> None:
-        """Runs workers until the flows are done: one is idle when only jobs with a delay are left."""
         jobs = sum(1 for tree in trees for _ in tree.nodes())
         self.say(f"Added {len(trees)} flows of {jobs} jobs; processing them with:", "title")
         self.say(f"  {python()} manage.py runworker --until-idle --concurrency {concurrency}")
         self.say()
         for _ in range(ROUNDS):
             with WorkerProcess("--until-idle", "--concurrency", str(concurrency)) as worker:
-                watch(trees, self.terminal, lambda: worker.is_running)  # noqa: B023 - called in this round only
-            if worker.exit_code or all(tree.is_finished for tree in trees):
+                watch(trees, self.terminal, worker)
+            if worker.error_code or not any(tree.has_delayed for tree in trees):
                 break
-            time.sleep(1)
+            time.sleep(1)  # it was idle, as only jobs with a delay were left
         print_trees(trees, self.terminal)
-        if worker.exit_code:
-            raise CommandError(
-                f"The worker ended with {worker.exit_code}. Its last words:\n{worker.last_words()}"
-            )
+        if worker.error_code:
+            raise CommandError(f"The worker ended with {worker.error_code}. It said:\n{worker.last_words()}")
+        for tree in trees:
+            if not tree.is_finished:
+                self.say(f"{clean(tree.title)} is not finished. Is a queue paused? See: {python()} manage.py queues")
 
     def show_report(self, tree: Tree) -> None:
-        root = Job.objects.filter(pk=tree.root.id).first()
-        if root is None or root.state != JobState.COMPLETED:
-            state = root.state if root else "gone"
-            raise CommandError(
-                f"The report did not come out, its job is {state}. Is its queue paused? See: "
-                f"{python()} manage.py flow {tree.root.id}"
-            )
+        root = Job.objects.filter(pk=tree.root.id, state=JobState.COMPLETED).first()
+        if root is None:
+            raise CommandError(f"No report came out. See why: {python()} manage.py flow {tree.root.id}")
         report = Report.objects.get(pk=root.return_value["report"])
         self.say(f"{tree.title}, money in euros", "title")
         self.terminal.write(*report_table(root.return_value["rows"]))

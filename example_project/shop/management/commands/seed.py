@@ -21,9 +21,7 @@ class Command(BaseCommand):
         added = seeding.seed(orders, self.show if verbosity > 1 else lambda done: None)
         if verbosity:
             there = Order.objects.count()
-            self.stdout.write(
-                f"Added {added:,} orders: {there:,} now." if added else f"Enough: {there:,} orders."
-            )
+            self.stdout.write(f"Added {added:,} orders: {there:,} now." if added else f"Enough: {there:,} orders.")
 
     def show(self, done: int) -> None:
         self.stdout.write(f"  {done:,} orders")
