@@ -81,9 +81,14 @@ def check_name(value: object, field: str) -> str:
         raise InvalidNode(f"{field} must not be empty")
     if len(value) > MAX_NAME:
         raise InvalidNode(f"{field} has {len(value)} characters, the limit is {MAX_NAME}")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+    if not is_inert(value):
         raise InvalidNode(f"{field} holds a control character or a lone surrogate: {ascii(value)[:80]}")
     return str(value)
+
+
+def is_inert(value: str) -> bool:
+    """Whether there is no control character (NUL among them) and no lone surrogate."""
+    return not any(unicodedata.category(char) in ("Cc", "Cs") for char in value)
 
 
 def clean_text(value: object, limit: int = MAX_TEXT) -> str:

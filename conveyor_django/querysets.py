@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import models
 
 from . import ports
+from .encoding import is_inert
 from .ids import parse_id
 from .states import FINISHED, UNFINISHED, JobState
 
@@ -62,6 +63,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         """The job with this id (str or UUID), None for anything else."""
         uuid = parse_id(job_id)
         return self.filter(pk=uuid).first() if uuid else None
+
+    def with_job_id(self, *job_ids: str) -> Self:
+        """Jobs with these custom ids; texts that can't be one (a NUL, a lone surrogate) find nothing."""
+        return self.filter(job_id__in=[job_id for job_id in job_ids if is_inert(job_id)])
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Remove these jobs with their subtrees, as `Job.remove()` does; all or none.

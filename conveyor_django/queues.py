@@ -38,12 +38,12 @@ class Queue:
     def __repr__(self) -> str:
         return f"Queue({self.name!r}, using={self.using!r})"
 
-    def add(self, name: str, data: Any = None, opts: Options = None) -> Job:
+    def add(self, name: str, data: Any = {}, opts: Options = None) -> Job:  # noqa: B006 - it is copied
         """Add a job, in the caller's transaction if there is one; raises `InvalidJob`.
 
         With a job_id that exists in the queue it returns that job and adds nothing.
         """
-        return self.add_bulk([(name, {} if data is None else data, opts)])[0]
+        return self.add_bulk([(name, data, opts)])[0]
 
     def add_bulk(self, jobs: Iterable[tuple[Any, ...]]) -> list[Job]:
         """Add `(name, data)` or `(name, data, opts)` each, all or none; returns the jobs in the same order."""
@@ -67,7 +67,7 @@ class Queue:
 
     def get_job(self, job_id: str | UUID) -> Job | None:
         """The job of this queue with this id or job_id."""
-        return self._jobs().find(job_id) or self._jobs().filter(job_id=str(job_id)).first()
+        return self._jobs().find(job_id) or self._jobs().with_job_id(str(job_id)).first()
 
     def get_jobs(self, *states: str, limit: int = 100, offset: int = 0) -> list[Job]:
         """Jobs in these states (all by default), the oldest first."""
@@ -102,7 +102,7 @@ class Queue:
         """Remove jobs in `state` that finished longer ago than that; returns the number of jobs removed."""
         return queues.clean(self.using, self.name, _state(state), seconds(older_than, "older_than"))
 
-    def obliterate(self, *, force: bool = False) -> int:
+    def obliterate(self, force: bool = False) -> int:  # noqa: FBT001, FBT002
         """Remove everything; raises `InvalidJobState` while something is active, unless `force`."""
         return queues.obliterate(self.using, self.name, force=force)
 

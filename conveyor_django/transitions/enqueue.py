@@ -14,6 +14,7 @@ from .news import News
 
 Tree = Sequence[Job]  # children before parents, the root last
 _TRIES = 10
+_PAGE = 400
 
 
 def enqueue(using: str, trees: Sequence[Tree]) -> dict[UUID, Job]:
@@ -28,28 +29,20 @@ def enqueue(using: str, trees: Sequence[Tree]) -> dict[UUID, Job]:
 
 def _enqueue(engine: Engine, trees: Sequence[Tree]) -> dict[UUID, Job]:
     now = engine.now()
-    taken: dict[UUID, Job] = {}
-    roots: list[Job] = []
-    jobs: list[Job] = []
     for tree in trees:
         for job in tree:
             _enter(job, now)
-    for tree in sorted(trees, key=_key_of_root):  # unique keys in one order, against deadlocks
-        root = tree[-1]
-        if root.job_id is None:
-            jobs.extend(tree)
-        elif existing := _insert_or_get(engine, root):
-            taken[root.pk] = existing
-        else:
-            roots.append(root)
-            jobs.extend(tree[:-1])
-    _insert(engine, jobs)
-    _announce(engine, [*jobs, *roots])
+    keyed = sorted((tree[-1] for tree in trees if tree[-1].job_id is not None), key=_key)
+    taken = _insert_or_get(engine, keyed) if keyed else {}
+    new = [tree for tree in trees if tree[-1].pk not in taken]
+    # a root with a job_id is stored by now
+    _insert(engine, [job for tree in new for job in (tree if tree[-1].job_id is None else tree[:-1])])
+    _announce(engine, [job for tree in new for job in tree])
     return taken
 
 
-def _key_of_root(tree: Tree) -> tuple[str, str]:
-    return tree[-1].queue_name, tree[-1].job_id or ""
+def _key(job: Job) -> tuple[str, str]:
+    return job.queue_name, job.job_id or ""
 
 
 def _enter(job: Job, now: datetime) -> None:
@@ -62,24 +55,45 @@ def _enter(job: Job, now: datetime) -> None:
     job.state = JobState.DELAYED if job.run_at and job.run_at > now else JobState.WAITING
 
 
-def _insert_or_get(engine: Engine, root: Job) -> Job | None:
-    """Insert the root, or nothing and return the job that has its job_id."""
-    stored = Job.objects.using(engine.using)
+def _insert_or_get(engine: Engine, roots: Sequence[Job]) -> dict[UUID, Job]:
+    """Insert each of these, in one order against deadlocks, or nothing where its job_id is taken.
+
+    Returns the jobs that have the taken ones, by the ids of those that were to be added.
+    """
+    taken: dict[UUID, Job] = {}
+    left = list(roots)
     for _ in range(_TRIES):
-        engine.insert_jobs([root], ignore_conflicts=True)
-        if stored.filter(pk=root.pk).exists():
-            return None
-        if existing := stored.filter(queue_name=root.queue_name, job_id=root.job_id).first():
-            return existing  # else it was removed in between
-    raise DuplicateJob(f"job_id {root.job_id!r} of queue {root.queue_name!r} comes and goes")
+        engine.insert_jobs(left, ignore_conflicts=True)
+        stored = _stored(engine, left)
+        missing = [job for job in left if job.pk not in stored]
+        existing = _existing(engine, missing)
+        taken.update((job.pk, existing[_key(job)]) for job in missing if _key(job) in existing)
+        left = [job for job in missing if _key(job) not in existing]  # removed in between
+        if not left:
+            return taken
+    raise DuplicateJob(f"job_id {left[0].job_id!r} of queue {left[0].queue_name!r} comes and goes")
+
+
+def _stored(engine: Engine, jobs: Sequence[Job]) -> set[UUID]:
+    stored: set[UUID] = set()
+    for chunk in engine.chunks(job.pk for job in jobs):
+        stored.update(Job.objects.using(engine.using).filter(pk__in=chunk).values_list("pk", flat=True))
+    return stored
+
+
+def _existing(engine: Engine, jobs: Sequence[Job]) -> dict[tuple[str, str], Job]:
+    found: dict[tuple[str, str], Job] = {}
+    for start in range(0, len(jobs), _PAGE):
+        page = jobs[start : start + _PAGE]
+        rows = Job.objects.using(engine.using).in_queue(*{job.queue_name for job in page})
+        found.update((_key(job), job) for job in rows.with_job_id(*(job.job_id or "" for job in page)))
+    return found
 
 
 def _insert(engine: Engine, jobs: Sequence[Job]) -> None:
     keyed = [job for job in jobs if job.job_id is not None]
     engine.insert_jobs(jobs, ignore_conflicts=bool(keyed))
-    stored: set[UUID] = set()
-    for chunk in engine.chunks(job.pk for job in keyed):
-        stored.update(Job.objects.using(engine.using).filter(pk__in=chunk).values_list("pk", flat=True))
+    stored = _stored(engine, keyed)
     for job in keyed:
         if job.pk not in stored:
             raise DuplicateJob(f"job_id {job.job_id!r} already exists in queue {job.queue_name!r}")
