@@ -2,7 +2,8 @@
 
 from django.contrib import admin
 
-from ..models import Job, QueueState, WorkerProcess
+from conveyor_django.models import Job, QueueState, WorkerProcess
+
 from .jobs import JobAdmin
 from .processes import QueueStateAdmin, WorkerProcessAdmin
 

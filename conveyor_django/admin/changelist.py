@@ -11,13 +11,14 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from ..models import Job
+from conveyor_django.models import Job
+from conveyor_django.querysets import JobQuerySet
 
 MAX_COUNT = 10_000
-REASON = 200  # characters of a reason that a row may show
+REASON = 1_000  # characters: through many children, what went wrong comes late
 
 
-class CappedPaginator(Paginator[Any]):
+class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable when it runs
     """Counts no further than `MAX_COUNT`: later rows are reached by filters."""
 
     object_list: Any
@@ -35,16 +36,19 @@ class CappedPaginator(Paginator[Any]):
 class JobChangeList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         jobs: Any = super().get_queryset(request, exclude_parameters)
-        return with_reason(jobs.lean())
+        return with_reason(jobs)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        if not (self.query or self.has_active_filters):
+            self.full_result_count = self.result_count  # nothing is narrowed down: no link to show all
         self.result_list = jobs = list(self.result_list)
         _name_ancestors(jobs)
 
 
-def with_reason(jobs: QuerySet[Any]) -> QuerySet[Any]:
-    return jobs.annotate(short_reason=Left("failed_reason", REASON))
+def with_reason(jobs: JobQuerySet) -> QuerySet[Any]:
+    """Lean, but for the beginning of the reason."""
+    return jobs.lean().annotate(short_reason=Left("failed_reason", REASON))
 
 
 def _name_ancestors(jobs: Iterable[Any]) -> None:

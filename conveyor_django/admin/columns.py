@@ -9,9 +9,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ..states import JobState
+from conveyor_django.states import JobState
+
 from .base import ReadOnlyAdmin
-from .display import ago, chip, duration, first_line
+from .display import ago, chip, duration, short_reason
 from .spans import ran
 
 
@@ -26,11 +27,11 @@ class JobColumns(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("job"))
     def job(self, job: Any) -> SafeString:
         name = format_html('<a class="cv-name" href="{}">{}</a>', self.link("change", job.pk), job.name)
-        return format_html("{}{}{}", name, _path_hint(job), _reason(job))
+        return format_html("{}{}{}", name, _path_hint(job), short_reason(job))
 
     @admin.display(description=gettext_lazy("queue"))
-    def queue(self, job: Any) -> str:
-        return str(job.queue_name)
+    def queue(self, job: Any) -> SafeString:
+        return format_html('<span class="cv-clamp" title="{0}">{0}</span>', job.queue_name)
 
     @admin.display(description=gettext_lazy("attempts"))
     def attempts(self, job: Any) -> str:
@@ -55,8 +56,3 @@ def _path_hint(job: Any) -> SafeString | str:
         return ""
     path = (" › … › " if job.path_has_gap else " › ").join(job.path)
     return format_html(' <span class="cv-path">{}</span>', _("in %s") % path)
-
-
-def _reason(job: Any) -> SafeString | str:
-    reason = first_line(job.short_reason) if job.state == JobState.FAILED else ""
-    return format_html('<span class="cv-reason">{}</span>', reason) if reason else ""

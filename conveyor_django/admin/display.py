@@ -1,6 +1,8 @@
 """How states, durations and moments look: everything that becomes HTML passes `format_html` here."""
 
+import re
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.template.defaultfilters import date
 from django.utils import timezone
@@ -8,9 +10,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from ..states import JobState
+from conveyor_django.states import JobState
 
 MOMENT = "j M Y, H:i:s"
+MAX_REASON = 200  # characters in a row
+_CHILDREN = re.compile(r"\A(child [0-9a-f-]{36} (failed: )?)+")
 
 
 def icon(name: str) -> SafeString:
@@ -27,8 +31,27 @@ def chip(state: str) -> SafeString:
     return sign(state, JobState(state).label)
 
 
-def first_line(text: str) -> str:
-    return text.strip().split("\n", 1)[0].rstrip()
+def mark(state: str) -> SafeString:
+    """The icon in its colour; its word is there for who hears or points."""
+    word = JobState(state).label
+    return format_html(
+        '<span class="cv-{0}" title="{1}">{2}<span class="cv-hidden">{1}</span></span>', state, word, icon(state)
+    )
+
+
+def own_words(job: Any, reason: str) -> str:
+    """The reason without the ids of the children that it came through, if it did: they stand in the tree."""
+    return _CHILDREN.sub("", reason, count=1) if job.failed_by else reason
+
+
+def short_reason(job: Any) -> SafeString | str:
+    """The first line, for a row with the annotation `short_reason`; nothing for a job that didn't fail."""
+    if job.state != JobState.FAILED:
+        return ""
+    text = own_words(job, job.short_reason).strip().split("\n", 1)[0][:MAX_REASON]
+    if not job.failed_by:
+        return format_html('<span class="cv-reason">{}</span>', text)
+    return format_html('<span class="cv-reason"><b class="cv-failed">{}</b> {}</span>', _("Through a child:"), text)
 
 
 def duration(span: timedelta) -> str:

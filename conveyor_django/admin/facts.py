@@ -8,8 +8,9 @@ from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from ..models import Job, WorkerProcess
-from ..states import ChildFailurePolicy
+from conveyor_django.models import Job, WorkerProcess
+from conveyor_django.states import ChildFailurePolicy
+
 from .display import duration, moment
 from .spans import in_flow, ran
 
@@ -34,7 +35,7 @@ def _times(job: Job, now: datetime) -> Iterator[Fact]:
     yield _("Finished"), moment(job.finished_at)
     span = ran(job, now)
     yield _("Ran"), "–" if span is None else duration(span)
-    yield _("Since created"), duration(in_flow(job, now))
+    yield _("In all"), duration(in_flow(job, now))
 
 
 def _options(job: Job) -> Iterator[Fact]:

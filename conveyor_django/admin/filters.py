@@ -7,10 +7,11 @@ from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from ..models import Job, QueueState
-from ..registry import registered_queues
+from conveyor_django.models import Job, QueueState
+from conveyor_django.registry import registered_queues
 
 RECENT = 1_000  # newest jobs whose queues are offered
 WITHIN_FLOW = ("root__exact", "parent__exact")  # lookups that pick jobs of one flow
@@ -53,7 +54,7 @@ class QueueFilter(SimpleListFilter):
         names = {*registered_queues(), *paused, *recent}
         if chosen := self.value():
             names.add(chosen)
-        return [(name, name) for name in sorted(names)]
+        return [(name, Truncator(name).chars(40)) for name in sorted(names)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         chosen = self.value()

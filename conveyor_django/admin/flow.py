@@ -1,4 +1,4 @@
-"""Which jobs of a flow its page shows: all of a small one; of a large one the top, and what is around one job."""
+"""Which jobs of a flow its page shows: a small one whole; of a large one the top and what is around a job."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from ..models import Job
-from ..states import JobState
+from conveyor_django.models import Job
+from conveyor_django.states import JobState
+
 from .changelist import MAX_COUNT, with_reason
 
 MAX_ROWS = 200
@@ -37,7 +38,7 @@ class Flow:
     def path_to(self, job: Job) -> list[Any]:
         """The ancestors that are known, from the top."""
         path = []
-        above = self.jobs.get(job.parent_id)
+        above: Any = self.jobs.get(job.parent_id) if job.parent_id else None
         while above:
             path.append(above)
             above = self.jobs.get(above.parent_id)
@@ -49,8 +50,7 @@ class Flow:
 def flow_of(job: Job) -> Flow:
     """In one query; a large flow takes four more."""
     rows = _rows(job).filter(root=job.root_id)
-    # every id of a flow is at most its root's: keeps a scan from starting at the newest job of all
-    top = list(rows.filter(pk__lte=job.root_id).order_by("depth", "pk")[: MAX_ROWS + 1])
+    top = list(rows.order_by("depth", "pk")[: MAX_ROWS + 1])
     if len(top) <= MAX_ROWS:
         return Flow({node.pk: node for node in top}, len(top))
     shown = {node.pk: node for node in top[: MAX_ROWS - _AROUND]}
@@ -60,7 +60,7 @@ def flow_of(job: Job) -> Flow:
 
 
 def _rows(job: Job) -> QuerySet[Any]:
-    return with_reason(Job.objects.using(job._state.db).lean())
+    return with_reason(Job.objects.using(job._state.db))
 
 
 def _around(job: Job, rows: QuerySet[Any]) -> list[Any]:

@@ -1,6 +1,5 @@
 """What a job's page shows, as the context of its template."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -9,21 +8,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from ..models import Job, QueueState
-from ..states import FINISHED, UNFINISHED, JobState
-from .display import chip, duration, moment
+from conveyor_django.models import Job, QueueState
+from conveyor_django.states import FINISHED, UNFINISHED, JobState
+
+from .display import chip, duration, mark, moment, own_words
 from .facts import facts
 from .flow import Flow, flow_of
 from .payload import payload
 from .spans import ran
-from .tree import tree_rows
+from .tree import Link, tree_rows
 
 MAX_LINES = 200  # of the log
 MAX_LINE = 2_000  # characters of one
 MAX_ATTEMPTS = 10
 _STEPS = 6  # of a long path, below its root
-
-Link = Callable[..., str]
 
 
 def job_page(job: Job, link: Link) -> dict[str, Any]:
@@ -39,6 +37,7 @@ def job_page(job: Job, link: Link) -> dict[str, Any]:
         "data": payload(job.data),
         "result": payload(job.return_value) if job.state == JobState.COMPLETED else None,
         "progress": payload(job.progress) if job.progress is not None else None,
+        "reason": own_words(job, job.failed_reason),
         "failed_by_url": link("change", job.failed_by) if job.failed_by else "",
         "facts": facts(job, now),
         **_history(job),
@@ -51,7 +50,11 @@ def headline(job: Job, now: datetime) -> str:
     span = ran(job, now)
     match job.state:
         case JobState.ACTIVE:
-            attempt = {"number": job.attempts_made, "of": job.max_attempts, "time": duration(now - (job.started_at or now))}
+            attempt = {
+                "number": job.attempts_made,
+                "of": job.max_attempts,
+                "time": duration(now - (job.started_at or now)),
+            }
             return _("for %(time)s, attempt %(number)d of %(of)d") % attempt
         case JobState.WAITING_CHILDREN:
             left = job.pending_children
@@ -100,7 +103,7 @@ def _flow(flow: Flow, job: Job, link: Link, now: datetime) -> dict[str, Any]:
         "flow": flow,
         "rows": tree_rows(flow, job, link, now),
         "counts": [(chip(state), count) for state, count in flow.counts()],
-        "path": [(chip(step.state), step, link("change", step.pk)) for step in steps],
+        "path": [(mark(step.state), step, link("change", step.pk)) for step in steps],
         "levels_left_out": job.depth - len(steps),
         "all_url": f"{link('changelist')}?root__exact={job.root_id}",
     }

@@ -10,8 +10,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from ..ids import parse_id
-from ..models import Job
+from conveyor_django.ids import parse_id
+from conveyor_django.models import Job
+
 from . import bulk
 from .changelist import CappedPaginator, JobChangeList
 from .columns import JobColumns
@@ -43,9 +44,10 @@ class JobAdmin(JobColumns):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
+        if (uuid := parse_id(term)) and (found := queryset.filter(pk=uuid)).exists():
+            return found, False
         if term:
-            by_id = {"pk": uuid} if (uuid := parse_id(term)) else {"job_id": term}
-            queryset = queryset.filter(Q(name__startswith=term) | Q(**by_id))
+            queryset = queryset.filter(Q(name__startswith=term) | Q(job_id=term))
         return queryset, False
 
     # The verbs
@@ -73,12 +75,12 @@ class JobAdmin(JobColumns):
 
     def get_urls(self) -> list[URLPattern]:
         info = f"{self.opts.app_label}_{self.opts.model_name}"
-        retry, cancel = self.admin_site.admin_view(self.retry_view), self.admin_site.admin_view(self.cancel_view)
-        return [
-            path("<uuid:pk>/retry/", retry, name=f"{info}_retry"),
-            path("<uuid:pk>/cancel/", cancel, name=f"{info}_cancel"),
-            *super().get_urls(),
+        views = {"retry": self.retry_view, "cancel": self.cancel_view}
+        verbs = [
+            path(f"<uuid:pk>/{verb}/", self.admin_site.admin_view(view), name=f"{info}_{verb}")
+            for verb, view in views.items()
         ]
+        return [*verbs, *super().get_urls()]
 
     def retry_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         return self._verb_view(bulk.RETRY, request, pk, allowed=self.has_retry_permission(request))
@@ -98,7 +100,11 @@ class JobAdmin(JobColumns):
         return HttpResponseRedirect(self.link("change", pk))
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Shows and takes nothing: there is no form that could be posted."""
         if request.method not in ("GET", "HEAD"):
@@ -107,7 +113,8 @@ class JobAdmin(JobColumns):
         if not self.has_view_permission(request, job):
             raise PermissionDenied
         if job is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            self.message_user(request, _("This job does not exist; it may have been removed."), messages.WARNING)
+            return HttpResponseRedirect(self.link("changelist"))
         context = {
             **self.admin_site.each_context(request),
             "title": job.name,

@@ -8,7 +8,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ..models import QueueState, WorkerProcess
+from conveyor_django.models import QueueState
+
 from .base import ReadOnlyAdmin
 from .display import ago, moment, sign
 
@@ -18,8 +19,6 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
     list_display_links = ("worker",)
     ordering = ("-heartbeat_at",)
     fields = ("state", "id", "host", "pid", "serves", "concurrency", "started", "heartbeat")
-    change_list_template = "admin/conveyor_django/change_list.html"
-    change_form_template = "admin/conveyor_django/change_form.html"
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, worker: Any) -> SafeString:
@@ -47,8 +46,6 @@ class QueueStateAdmin(ReadOnlyAdmin):
     list_display = ("queue", "state", "since")
     ordering = ("queue_name",)
     fields = ("queue", "state", "since")
-    change_list_template = "admin/conveyor_django/change_list.html"
-    change_form_template = "admin/conveyor_django/change_form.html"
 
     @admin.display(description=gettext_lazy("queue"))
     def queue(self, queue: Any) -> str:

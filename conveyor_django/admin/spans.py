@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from ..models import Job
-from ..states import FINISHED, JobState
+from conveyor_django.models import Job
+from conveyor_django.states import FINISHED, JobState
 
 
 def ran(job: Job, now: datetime) -> timedelta | None:

@@ -1,7 +1,7 @@
-"""A flow as the rows of a nested list, flattened here: a template that recursed would end at a thousand levels."""
+"""A flow as rows of a nested list, flattened here: a template that recursed would fail on a deep one."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,12 +9,14 @@ from uuid import UUID
 
 from django.utils.safestring import SafeString
 
-from ..models import Job
-from ..states import JobState
-from .display import clock, first_line, icon
+from conveyor_django.models import Job
+from conveyor_django.states import JobState
+
+from .display import clock, icon, short_reason
 from .flow import Flow
 from .spans import in_flow, ran
 
+Link = Callable[..., str]  # the URL of one of the admin's views
 MAX_INDENT = 8  # levels; deeper ones say their depth
 
 
@@ -26,7 +28,7 @@ class Row:
     after_gap: bool  # its parent isn't shown
     hint: str  # which of several of that name
     queue: str  # where it differs from the parent's
-    reason: str
+    reason: SafeString | str
     time: str
     has_run: bool
     current: bool
@@ -43,18 +45,18 @@ class Row:
 
     @property
     def indent(self) -> int:
-        return min(self.job.depth, MAX_INDENT)
+        return min(int(self.job.depth), MAX_INDENT)
 
     @property
     def depth(self) -> int | None:
-        return self.job.depth if self.job.depth > MAX_INDENT else None
+        return int(self.job.depth) if self.job.depth > MAX_INDENT else None
 
     @property
     def failed_itself(self) -> bool:
         return self.job.state == JobState.FAILED and not self.job.failed_by
 
 
-def tree_rows(flow: Flow, current: Job, link: Any, now: datetime) -> list[Row]:
+def tree_rows(flow: Flow, current: Job, link: Link, now: datetime) -> list[Row]:
     rows = [_row(flow, node, level, current, link, now) for node, level in _in_reading_order(flow)]
     _name_twins(rows)
     for row, following in zip(rows, [*(later.level for later in rows[1:]), 0], strict=True):
@@ -76,7 +78,7 @@ def _in_reading_order(flow: Flow) -> Iterator[tuple[Any, int]]:
         stack.extend((child, level + 1) for child in reversed(children[node.pk]))
 
 
-def _row(flow: Flow, node: Any, level: int, current: Job, link: Any, now: datetime) -> Row:
+def _row(flow: Flow, node: Any, level: int, current: Job, link: Link, now: datetime) -> Row:
     parent = flow.jobs.get(node.parent_id)
     span = ran(node, now)
     return Row(
@@ -86,7 +88,7 @@ def _row(flow: Flow, node: Any, level: int, current: Job, link: Any, now: dateti
         after_gap=bool(level) and parent is None,
         hint="",
         queue="" if parent and parent.queue_name == node.queue_name else node.queue_name,
-        reason=first_line(node.short_reason) if node.state == JobState.FAILED else "",
+        reason=short_reason(node),
         time=clock(in_flow(node, now) if span is None else span),
         has_run=span is not None,
         current=node.pk == current.pk,
@@ -98,4 +100,4 @@ def _name_twins(rows: list[Row]) -> None:
     names = Counter((row.job.parent_id, row.job.name) for row in rows)
     for row in rows:
         if names[row.job.parent_id, row.job.name] > 1:
-            row.hint = row.job.job_id or str(row.job.pk)[-8:]
+            row.hint = row.job.job_id or str(row.job.pk)[-12:]

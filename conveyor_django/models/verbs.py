@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
+from django.db import router
 
 from conveyor_django import ports
 from conveyor_django.conf import get_settings
@@ -23,13 +24,16 @@ class JobVerbs:
     if TYPE_CHECKING:
         pk: Any
         state: str
-        _state: Any
 
         refresh_from_db: Any
 
     def _do(self, verb: str, *args: Any) -> None:
-        ports.call(verb, self._state.db, [self.pk], *args)
+        ports.call(verb, self._alias(), [self.pk], *args)
         self.refresh_from_db()
+
+    def _alias(self) -> str:
+        """Where this job is written: it may have been read from a replica."""
+        return router.db_for_write(type(self), instance=self)
 
     def retry(self) -> None:
         """Let a finished job run again; a parent that failed through children takes those with it."""
@@ -41,10 +45,10 @@ class JobVerbs:
 
     def remove(self) -> None:
         """Delete the job and its whole subtree; refused while one of them is active."""
-        ports.call("remove", self._state.db, [self.pk])
+        ports.call("remove", self._alias(), [self.pk])
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        taken: int = ports.call("remove", self._state.db, [self.pk])
+        taken: int = ports.call("remove", self._alias(), [self.pk])
         return taken, {"conveyor_django.Job": taken}
 
     def promote(self) -> None:
