@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +20,7 @@ class Settings:
     MAX_FLOW_JOBS: int = 250_000  # of one flow
     DEFAULT_JOB_OPTIONS: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def default_options(self) -> JobOptions:
         return JobOptions.of(self.DEFAULT_JOB_OPTIONS, "CONVEYOR['DEFAULT_JOB_OPTIONS']")
 

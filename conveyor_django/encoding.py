@@ -18,8 +18,21 @@ MAX_TEXT = 64 * 1024
 _MAX_INT = 2**63
 
 
+_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+
+Path = Any  # a field's name, or (the path above, a key): put into words only for an error
+
+
 def kind(value: object) -> str:
     return type(value).__name__
+
+
+def shown(value: object) -> str:
+    """A value and its kind, short, for an error's message."""
+    try:
+        return f"{kind(value)} {value!r}"[:100]
+    except Exception:  # an int of more digits than Python prints, or a __repr__ that fails
+        return kind(value)
 
 
 def normalize(value: Any, field: str, max_bytes: int) -> Any:
@@ -28,49 +41,57 @@ def normalize(value: Any, field: str, max_bytes: int) -> Any:
     Raises `InvalidNode`, naming `field` and the offending value's kind.
     """
     copy = _plain(value, field, 0)
-    size = len(json.dumps(copy, ensure_ascii=False, separators=(",", ":")).encode())
+    size = len(_json(copy).encode())
     if size > max_bytes:
         raise InvalidNode(f"{field} is {size} bytes of JSON, the limit is {max_bytes}")
     return copy
 
 
-def _plain(value: Any, field: str, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise InvalidNode(f"{field} is nested deeper than {MAX_DEPTH} levels")
+def _plain(value: Any, path: Path, depth: int) -> Any:
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
-        return _text(value, field)
+        return _text(value, path)
     if isinstance(value, int):
         if not -_MAX_INT <= value < _MAX_INT:
-            raise InvalidNode(f"{field} holds an integer beyond 64 bits")
+            raise InvalidNode(f"{_words(path)} holds an int beyond 64 bits")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise InvalidNode(f"{field} holds {value!r}, which JSON doesn't have")
+            raise InvalidNode(f"{_words(path)} holds the float {value!r}, which JSON doesn't have")
         return float(value)
+    if depth == MAX_DEPTH:
+        raise InvalidNode(f"{_words(path)} is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
-        return {_key(key, field): _plain(item, f"{field}[{key!r}]", depth + 1) for key, item in value.items()}
+        return {_key(key, path): _plain(item, (path, key), depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{field}[{index}]", depth + 1) for index, item in enumerate(value)]
-    raise InvalidNode(f"{field} is a {kind(value)}, which JSON doesn't have")
+        return [_plain(item, (path, index), depth + 1) for index, item in enumerate(value)]
+    raise InvalidNode(f"{_words(path)} is a {kind(value)}, which JSON doesn't have")
 
 
-def _key(key: object, field: str) -> str:
+def _key(key: object, path: Path) -> str:
     if not isinstance(key, str):
-        raise InvalidNode(f"{field} has a key that is a {kind(key)}; JSON keys are str")
-    return _text(key, f"a key of {field}")
+        raise InvalidNode(f"{_words(path)} has a key that is a {kind(key)}; JSON keys are str")
+    return _text(key, (path, key))
 
 
-def _text(value: str, field: str) -> str:
+def _text(value: str, path: Path) -> str:
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise InvalidNode(f"{field} holds a lone surrogate, which is not text") from None
+            raise InvalidNode(f"{_words(path)} holds a str with a lone surrogate, which is not text") from None
     if "\x00" in value:
-        raise InvalidNode(f"{field} holds a NUL character")
-    return str(value)
+        raise InvalidNode(f"{_words(path)} holds a str with a NUL character")
+    return str.__str__(value)  # of a subclass, such as an enum's member, the text itself
+
+
+def _words(path: Path) -> str:
+    keys = []
+    while isinstance(path, tuple):
+        path, key = path
+        keys.append(f"[{key!r}]"[:80])
+    return "".join([path, *reversed(keys)])
 
 
 def check_name(value: object, field: str) -> str:
@@ -83,12 +104,12 @@ def check_name(value: object, field: str) -> str:
         raise InvalidNode(f"{field} has {len(value)} characters, the limit is {MAX_NAME}")
     if not is_inert(value):
         raise InvalidNode(f"{field} holds a control character or a lone surrogate: {ascii(value)[:80]}")
-    return str(value)
+    return str.__str__(value)
 
 
 def is_inert(value: str) -> bool:
     """Whether there is no control character (NUL among them) and no lone surrogate."""
-    return not any(unicodedata.category(char) in ("Cc", "Cs") for char in value)
+    return value.isprintable() or not any(unicodedata.category(char) in ("Cc", "Cs") for char in value)
 
 
 def clean_text(value: object, limit: int = MAX_TEXT) -> str:

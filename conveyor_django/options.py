@@ -1,18 +1,18 @@
 """`JobOptions` and `Backoff`: what can be said of how a job runs."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
-from typing import Any, Self, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from django.utils import timezone
 
-from .encoding import check_name, kind
+from .encoding import check_name, kind, shown
 from .exceptions import InvalidNode
 from .states import ChildFailurePolicy
 
 MAX_SECONDS = 100 * 365 * 86400
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000  # what every database stores and every time zone shows
 _MAX_SMALL = 2**31 - 1
 _UNSET: Any = type("Unset", (), {"__repr__": lambda self: "UNSET"})()
 
@@ -43,7 +43,7 @@ class Backoff:
         put(self, "delay", seconds(delay, "backoff.delay"))
         put(self, "max_delay", seconds(max_delay, "backoff.max_delay"))
         if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter <= 1:
-            raise InvalidNode(f"backoff.jitter must be a number from 0 to 1, not {_shown(jitter)}")
+            raise InvalidNode(f"backoff.jitter must be a number from 0 to 1, not {shown(jitter)}")
         put(self, "jitter", float(jitter))
 
     @classmethod
@@ -91,17 +91,23 @@ class JobOptions:
 
     @classmethod
     def of(cls, value: "JobOptions | Mapping[str, Any] | None", field: str = "opts") -> "JobOptions":
+        if value is None:
+            return NO_OPTIONS
         if isinstance(value, JobOptions):
             return value
-        return cls(**_known_keys({} if value is None else value, field, DEFAULTS.keys()))
+        return cls(**_known_keys(value, field, DEFAULTS.keys()))
 
-    def over(self, *lower: "JobOptions") -> Self:
+    def over(self, *lower: "JobOptions") -> "JobOptions":
         """These options, with what is unset here taken from `lower`, the first that has it."""
-        merged: dict[str, Any] = {}
-        layers: list[JobOptions] = [*reversed(lower), self]
-        for layer in layers:
-            merged.update(layer.given)
-        return type(self)(**merged)
+        layers = [layer for layer in (self, *lower) if layer.given]
+        if len(layers) < 2:
+            return layers[0] if layers else self
+        given: dict[str, Any] = {}
+        for layer in reversed(layers):
+            given.update(layer.given)
+        merged = object.__new__(JobOptions)  # each layer was checked: not a second time for each job of a flow
+        merged.__dict__.update(DEFAULTS, **given, given=given)
+        return merged
 
 
 DEFAULTS: dict[str, Any] = {
@@ -123,29 +129,25 @@ def seconds(value: object, name: str) -> float:
     """Seconds >= 0 out of a number or a `timedelta`; raises `InvalidNode`."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InvalidNode(f"{name} must be seconds or a timedelta, not {_shown(value)}")
-    if not 0 <= value <= MAX_SECONDS:
-        raise InvalidNode(f"{name} must be from 0 to {MAX_SECONDS} seconds, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidNode(f"{name} must be seconds or a timedelta, not {shown(value)}")
+    if not 0 <= value <= MAX_SECONDS:  # NaN isn't either
+        raise InvalidNode(f"{name} must be from 0 to {MAX_SECONDS} seconds, not {shown(value)}")
     return value
-
-
-def _shown(value: object) -> str:
-    return f"{kind(value)} {value!r}"[:100]
 
 
 def _known_keys(value: object, field: str, known: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidNode(f"{field} must be a mapping, not {kind(value)}")
     if unknown := [key for key in value if key not in known]:
-        raise InvalidNode(f"{field} has an unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        raise InvalidNode(f"{field} has an unknown key, {shown(unknown[0])}; known are {', '.join(sorted(known))}")
     return dict(cast("Mapping[str, Any]", value))
 
 
 def _whole(low: int) -> Any:
     def check(value: object, name: str) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= _MAX_SMALL:
-            raise InvalidNode(f"{name} must be an int from {low} to {_MAX_SMALL}, not {_shown(value)}")
+            raise InvalidNode(f"{name} must be an int from {low} to {_MAX_SMALL}, not {shown(value)}")
         return value
 
     return check
@@ -153,7 +155,7 @@ def _whole(low: int) -> Any:
 
 def _flag(value: object, name: str) -> bool:
     if not isinstance(value, bool):
-        raise InvalidNode(f"{name} must be True or False, not {_shown(value)}")
+        raise InvalidNode(f"{name} must be True or False, not {shown(value)}")
     return value
 
 
@@ -161,7 +163,9 @@ def _delay(value: object, name: str) -> float | datetime:
     if isinstance(value, datetime):
         if timezone.is_naive(value):
             raise InvalidNode(f"{name} must be an aware datetime, not a naive one")
-        return value
+        if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+            raise InvalidNode(f"{name} must be from {_FIRST_YEAR} to {_LAST_YEAR}, not in {value.year}")
+        return value.astimezone(UTC)
     return seconds(value, name)
 
 
@@ -175,7 +179,7 @@ def _timeout(value: object, name: str) -> float | None:
 
 def _policy(value: object, name: str) -> ChildFailurePolicy:
     if not isinstance(value, str) or value not in ChildFailurePolicy.values:
-        raise InvalidNode(f"{name} must be one of {', '.join(ChildFailurePolicy.values)}, not {_shown(value)}")
+        raise InvalidNode(f"{name} must be one of {', '.join(ChildFailurePolicy.values)}, not {shown(value)}")
     return ChildFailurePolicy(value)
 
 
@@ -193,3 +197,5 @@ _CHECKS: dict[str, Any] = {
     "max_stalls": _whole(0),
 }
 assert set(_CHECKS) == set(DEFAULTS) == {f.name for f in fields(JobOptions)} - {"given"}
+
+NO_OPTIONS = JobOptions()

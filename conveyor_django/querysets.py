@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
-from django.db import models, router
+from django.db import models
 
 from . import ports
 from .encoding import is_inert
@@ -74,7 +74,8 @@ class JobQuerySet(models.QuerySet["Job"]):
         Raises `InvalidJobState` when one of them, or of their subtrees, is active.
         """
         ids: list[UUID] = list(self.values_list("pk", flat=True))
-        taken: int = ports.call("remove", self._db or router.db_for_write(self.model), ids)
+        self._for_write = True  # then `db` is the alias that writes, as in Django's own delete()
+        taken: int = ports.call("remove", self.db, ids)
         return taken, {self.model._meta.label: taken}
 
     delete.alters_data = True  # type: ignore[attr-defined]

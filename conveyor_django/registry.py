@@ -9,7 +9,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from .encoding import check_name
 from .exceptions import InvalidNode, NoProcessor
-from .options import Backoff, JobOptions
+from .options import NO_OPTIONS, Backoff, JobOptions
 
 Function = Callable[[Any], Any]
 BackoffFunction = Callable[[int, BaseException, Any], float]
@@ -92,7 +92,7 @@ def get(queue_name: str, name: str) -> Processor:
 
 def default_options(queue_name: str, name: str) -> JobOptions:
     found = find(queue_name, name)
-    return found.options if found else JobOptions()
+    return found.options if found else NO_OPTIONS
 
 
 def check_backoff(value: Backoff | None) -> None:
@@ -110,5 +110,5 @@ def backoff_seconds(value: dict[str, Any] | None, attempt: int, error: BaseExcep
         delay = float(value["delay"]) * 2.0 ** min(attempt - 1, 64)
     else:
         delay = float(_backoffs[value["type"]](attempt, error, job))
-    delay = min(max(delay, 0.0), float(value["max_delay"]))
+    delay = min(max(0.0, delay), float(value["max_delay"]))  # in this order NaN is 0
     return delay * (1 - random.random() * float(value["jitter"]))

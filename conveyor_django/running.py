@@ -17,7 +17,8 @@ class Run:
         self._lines: list[str] = []
 
     def report_progress(self, value: Any) -> None:
-        self._progress = (value,)
+        with self._lock:
+            self._progress = (value,)
 
     def log(self, line: str) -> None:
         with self._lock:

@@ -1,10 +1,12 @@
 """For tests: run jobs inline, inside `TestCase` too."""
 
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import router
+from django.db import DatabaseError, router, transaction
+from django.utils import timezone, translation
 
 from .ids import new_id
 from .models import Job
+from .outcomes import Outcome
 from .transitions import claim, finish, promote_due, tidy
 from .worker.attempt import Attempt
 
@@ -19,15 +21,27 @@ def drain(*queues: str, using: str | None = None) -> int:
     worker = new_id()
     count = 0
     promote_due(alias)
-    while jobs := claim(alias, worker, list(queues) or None, 1, leased=False):
-        attempt = Attempt(jobs[0], worker)
-        outcome = async_to_sync(attempt.arun)() if attempt.is_async else attempt.run()
-        finish(alias, worker, [attempt.report(outcome)])
-        count += 1
-        promote_due(alias)
+    with translation.override(translation.get_language()), timezone.override(None):  # the caller keeps its own
+        while jobs := claim(alias, worker, list(queues) or None, 1, leased=False):
+            attempt = Attempt(jobs[0], worker)
+            outcome = _run(attempt, alias)
+            finish(alias, worker, [attempt.report(outcome)])
+            count += 1
+            promote_due(alias)
     while tidy(alias):
         pass
     return count
+
+
+def _run(attempt: Attempt, using: str) -> Outcome:
+    savepoint = transaction.savepoint(using)  # none outside of atomic()
+    outcome = async_to_sync(attempt.arun)() if attempt.is_async else attempt.run()
+    try:
+        transaction.savepoint_commit(savepoint, using)
+    except DatabaseError:  # a statement of the processor failed, and with it the caller's transaction
+        transaction.set_rollback(False, using)
+        transaction.savepoint_rollback(savepoint, using)
+    return outcome
 
 
 adrain = sync_to_async(drain)

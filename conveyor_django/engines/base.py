@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from django.db import DatabaseError, connections, transaction
 from conveyor_django.models import Job
 
 from . import sql
+from .problems import Problem
 
 T = TypeVar("T")
 _TRIES = 20
@@ -30,6 +32,10 @@ class Listener(ABC):
     @abstractmethod
     def wait(self, timeout: float) -> bool:
         """Wait for a wake-up, at most `timeout` seconds; whether one came."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """End the `wait` of another thread; callable in any."""
 
     @abstractmethod
     def close(self) -> None: ...
@@ -96,30 +102,29 @@ class Engine:
         return rows
 
     def waiting_jobs(self, queue_names: Sequence[str], limit: int) -> list[Job]:
-        """Up to `limit` waiting jobs, locked, those that others hold left out; the queues share fairly."""
-        found: dict[UUID, Job] = {}
-        left = list(queue_names)
-        for share in (
-            -(-limit // len(queue_names)),
-            limit,
-        ):  # what one leaves of its share goes to the others
-            for name in list(left):
-                if not (room := min(share, limit - len(found))):
-                    break
-                # rows that this transaction has locked are not skipped by it: ask for as many more
-                mine = sum(job.queue_name == name for job in found.values())
-                jobs = [job for job in self._waiting_in(name, room + mine) if job.pk not in found][:room]
-                found.update((job.pk, job) for job in jobs)
+        """Up to `limit` waiting jobs, locked, those that others hold left out; the queues are dealt theirs in turn."""
+        dealt: dict[str, list[Job]] = {name: [] for name in queue_names}
+        left, rest = list(dealt), limit
+        while left and rest:  # what one leaves of its share goes to the others
+            share, more = divmod(rest, len(left))
+            for turn, name in enumerate(list(left)):
+                room = share + (turn < more)
+                jobs = self._waiting_in(name, room, dealt[name]) if room else []
+                dealt[name] += jobs
+                rest -= len(jobs)
                 if len(jobs) < room:
                     left.remove(name)
-        return list(found.values())
+        return [job for turn in zip_longest(*dealt.values()) for job in turn if job]
 
-    def _waiting_in(self, queue_name: str, limit: int) -> Iterator[Job]:
-        return self._raw_jobs(
+    def _waiting_in(self, queue_name: str, limit: int, beyond: Sequence[Job]) -> list[Job]:
+        # rows that this transaction has locked are not skipped by it: ask for as many more
+        jobs = self._raw_jobs(
             f"SELECT {sql.columns()} FROM {sql.JOB} WHERE state = 'waiting' AND queue_name = %s "
             f"ORDER BY priority, position, id LIMIT %s {self.skip_locked_clause}",
-            [queue_name, limit],
+            [queue_name, limit + len(beyond)],
         )
+        known = {job.pk for job in beyond}
+        return [job for job in jobs if job.pk not in known][:limit]
 
     def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
         """Insert a tree given children first; with `ignore_conflicts` a row whose job_id is taken isn't stored."""
@@ -207,6 +212,17 @@ class Engine:
 
     def after_migrate(self, schema_editor: Any) -> None:
         """What the tables need beyond Django's operations."""
+
+    # Checks
+
+    def problems(self) -> list[Problem]:
+        """What of this database's version and settings stands against running on it; asks the server."""
+        return []
+
+    def _setting(self, statement: str) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)
+            return str(cursor.fetchone()[0])
 
     # Helpers
 

@@ -10,9 +10,17 @@ from django.db import DatabaseError, models
 from conveyor_django.models import Job, JobError, JobLog, QueueState, WorkerProcess
 
 from .base import Engine
+from .problems import Problem, too_old
 
 _CONFLICTS = {1213, 1205, 1020}  # deadlock, lock wait timeout, record changed since last read
 _ALL_LEVELS = 4_294_967_295
+_OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0, 1)}  # the first that can skip locked rows
+_UUID_ORDER_BROKEN = [  # MDEV-29959: from, and the first without it
+    ((10, 7), (10, 10, 6)),
+    ((10, 11), (10, 11, 5)),
+    ((11, 0), (11, 0, 3)),
+    ((11, 1), (11, 1, 2)),
+]
 
 
 class MySQLEngine(Engine):
@@ -49,6 +57,41 @@ class MySQLEngine(Engine):
             ]
             if changes:
                 schema_editor.execute(f"ALTER TABLE {self._quote(model._meta.db_table)} {', '.join(changes)}")
+
+    def problems(self) -> list[Problem]:
+        name = "MariaDB" if self.connection.mysql_is_mariadb else "MySQL"
+        version: tuple[int, ...] = self.connection.mysql_version
+        return [*_version_problems(name, version), *self._session_problems(name)]
+
+    def _session_problems(self, name: str) -> Iterator[Problem]:
+        options = f"DATABASES[{self.using!r}]['OPTIONS']"
+        variable = "tx_isolation" if name == "MariaDB" else "transaction_isolation"
+        if (level := self._setting(f"SELECT @@{variable}")) != "READ-COMMITTED":
+            yield Problem(
+                "E013",
+                f"Transactions run at the isolation level {level}: workers would act on what is no longer so, and "
+                "block those who add jobs.",
+                f"Leave 'isolation_level' out of {options} (Django's default is 'read committed').",
+            )
+        if (charset := self._setting("SELECT @@character_set_client")) != "utf8mb4":
+            yield Problem(
+                "E014",
+                f"The connection speaks {charset} and not utf8mb4: the error of a failed job may be refused.",
+                f"Write into {options}: 'charset': 'utf8mb4'",
+            )
+
+
+def _version_problems(name: str, version: tuple[int, ...]) -> Iterator[Problem]:
+    shown = ".".join(map(str, version))
+    if version < _OLDEST[name]:
+        yield too_old(name, shown, ".".join(map(str, _OLDEST[name])))
+    for first, fixed in _UUID_ORDER_BROKEN:
+        if name == "MariaDB" and first <= version < fixed:
+            yield Problem(
+                "E012",
+                f"MariaDB {shown} sorts UUIDs wrongly (MDEV-29959): jobs would run, and be locked, in a wrong order.",
+                f"Upgrade to MariaDB {'.'.join(map(str, fixed))} or newer.",
+            )
 
 
 def _text_fields(model: type[models.Model]) -> Iterator[Any]:

@@ -1,17 +1,20 @@
 """PostgreSQL: ordered row locks, SKIP LOCKED over several queues at once, LISTEN and NOTIFY."""
 
+import selectors
+import socket
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import DatabaseError, Error, transaction
 
 from conveyor_django.models import Job
 
 from . import sql
 from .base import Engine, Listener
+from .problems import Problem
 from .throttle import Throttle
 
 CHANNEL = "conveyor_django"
@@ -39,9 +42,10 @@ class PostgresEngine(Engine):
 
     def now(self) -> datetime:
         with self.connection.cursor() as cursor:
-            cursor.execute("SELECT clock_timestamp()")  # now() would be the transaction's start
+            # now() would be the transaction's start; Django takes the session's time zone to be the one it set
+            cursor.execute("SELECT clock_timestamp() AT TIME ZONE 'UTC'")
             value: datetime = cursor.fetchone()[0]
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
+        return value.replace(tzinfo=UTC)
 
     def chunks(self, ids: Iterable[UUID], size: int = 20_000) -> Any:
         return super().chunks(ids, size)
@@ -52,34 +56,58 @@ class PostgresEngine(Engine):
 
     def notify(self, queue_names: Iterable[str]) -> None:
         if names := [name for name in queue_names if _throttle.passes((self.using, name))]:
-            with (
-                suppress(DatabaseError),
-                self.connection.cursor() as cursor,
-            ):  # polling finds the work all the same
+            with suppress(Error), self.connection.cursor() as cursor:  # polling finds the work all the same
                 for name in names:
                     cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, name])
 
     def listen(self) -> Listener | None:
         params = self.connection.get_connection_params()
         params.pop("cursor_factory", None)
-        with self.connection.wrap_database_errors:
+        errors = self.connection.wrap_database_errors
+        with errors, ExitStack() as on_failure:
             session = self.connection.Database.connect(**params)
+            on_failure.callback(session.close)
             if not hasattr(session, "notifies"):  # psycopg 2
-                session.close()
                 return None
-            return _PostgresListener(session, self.connection.wrap_database_errors)
+            session.autocommit = True
+            session.execute(f"LISTEN {CHANNEL}")
+            on_failure.pop_all()
+            return _PostgresListener(session, errors)
+
+    def problems(self) -> list[Problem]:
+        with transaction.atomic(self.using):  # psycopg sets the level where a transaction begins
+            level = self._setting("SHOW transaction_isolation")
+        if level == "read committed":
+            return []
+        return [
+            Problem(
+                "W017",
+                f"Transactions run at the isolation level {level}: claims fail and are tried again.",
+                f"Leave 'isolation_level' out of DATABASES[{self.using!r}]['OPTIONS'], or give jobs an alias of "
+                "their own without it; if the server's default_transaction_isolation is the cause, set "
+                "'isolation_level': IsolationLevel.READ_COMMITTED (of django.db.backends.postgresql.psycopg_any).",
+            )
+        ]
 
 
 class _PostgresListener(Listener):
     def __init__(self, session: Any, errors: Any) -> None:
         self._session = session
         self._errors = errors
-        session.autocommit = True
-        session.execute(f"LISTEN {CHANNEL}")
+        self._inbox, self._outbox = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(session.fileno(), selectors.EVENT_READ)
+        self._selector.register(self._inbox, selectors.EVENT_READ)
 
     def wait(self, timeout: float) -> bool:
+        self._selector.select(timeout)
         with self._errors:
-            return any(True for _ in self._session.notifies(timeout=timeout, stop_after=1))
+            return any(True for _ in self._session.notifies(timeout=0, stop_after=1))
+
+    def interrupt(self) -> None:
+        with suppress(OSError):  # closed meanwhile
+            self._outbox.send(b"!")
 
     def close(self) -> None:
-        self._session.close()
+        for resource in (self._selector, self._inbox, self._outbox, self._session):
+            resource.close()

@@ -11,6 +11,9 @@ from conveyor_django.models import Job
 
 from . import sql
 from .base import Engine
+from .problems import Problem, too_old
+
+_OLDEST = (3, 35)
 
 
 class SQLiteEngine(Engine):
@@ -45,3 +48,28 @@ class SQLiteEngine(Engine):
             cursor.executemany(f"{verb} INTO {sql.JOB} ({names}) VALUES ({sql.marks(fields)})", rows)
         for job in jobs:
             job._state.adding, job._state.db = False, self.using
+
+    def problems(self) -> list[Problem]:
+        found = []
+        options = f"DATABASES[{self.using!r}]['OPTIONS']"
+        if (version := self.connection.Database.sqlite_version_info) < _OLDEST:
+            found.append(too_old("SQLite", ".".join(map(str, version)), ".".join(map(str, _OLDEST))))
+        self.connection.ensure_connection()
+        if self.connection.transaction_mode != "IMMEDIATE":
+            found.append(
+                Problem(
+                    "W015",
+                    "SQLite's transactions don't begin as IMMEDIATE, so that code which reads before it writes "
+                    'fails with "database is locked" while a worker writes.',
+                    f"Write into {options}: 'transaction_mode': 'IMMEDIATE'",
+                )
+            )
+        if not self.connection.is_in_memory_db() and self._setting("PRAGMA journal_mode") != "wal":
+            found.append(
+                Problem(
+                    "W016",
+                    "SQLite's journal isn't in WAL mode, so that readers and the worker block each other.",
+                    f"Write into {options}: 'init_command': 'PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;'",
+                )
+            )
+        return found

@@ -2,10 +2,11 @@
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import sync_to_async
 from django.db import router
+from django.db.models import Model
 
 from conveyor_django import ports
 from conveyor_django.conf import get_settings
@@ -33,7 +34,7 @@ class JobVerbs:
 
     def _alias(self) -> str:
         """Where this job is written: it may have been read from a replica."""
-        return router.db_for_write(type(self), instance=self)
+        return router.db_for_write(cast("type[Model]", type(self)), instance=self)
 
     def retry(self) -> None:
         """Let a finished job run again; a parent that failed through children takes those with it."""

@@ -1,6 +1,7 @@
 """Claiming: waiting jobs become active, leased to one worker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from uuid import UUID
 
 from conveyor_django import signals
@@ -11,11 +12,19 @@ from conveyor_django.states import JobState
 from .news import News
 
 
-def claim(using: str, worker: UUID, queue_names: Sequence[str] | None, limit: int, *, leased: bool = True) -> list[Job]:
+def claim(
+    using: str,
+    worker: UUID,
+    queue_names: Sequence[str] | None,
+    limit: int,
+    *,
+    served: Mapping[str, int] = MappingProxyType({}),
+    leased: bool = True,
+) -> list[Job]:
     """Up to `limit` jobs in the order in which to start them, shared fairly among the queues.
 
-    `queue_names` None means every queue. A worker that was declared dead gets none; `leased` False is for
-    one without a heartbeat (tests).
+    `queue_names` None means every queue; the one with the lowest number in `served` is asked first. A worker
+    that was declared dead gets none; `leased` False is for one without a heartbeat (tests).
     """
     engine = get_engine(using)
 
@@ -23,6 +32,7 @@ def claim(using: str, worker: UUID, queue_names: Sequence[str] | None, limit: in
         if leased and not WorkerProcess.objects.using(using).filter(pk=worker, dead_at=None).exists():
             return []
         names = unpaused(using, engine.waiting_queue_names() if queue_names is None else queue_names)
+        names.sort(key=lambda name: served.get(name, 0))
         jobs = engine.waiting_jobs(names, limit) if names else []
         if jobs:
             _lease(engine, jobs, worker)

@@ -52,7 +52,7 @@ def promote_due(using: str) -> float | None:
             return (next_due - now).total_seconds()
         due = list(delayed.filter(run_at__lte=now).values_list("pk", flat=True)[:_BATCH])
         if not engine.transact(partial(_promote_delayed, engine, due, until=now)):
-            return 0.0  # others are at it
+            return 0.05  # others are at it
 
 
 def _promote_delayed(engine: Engine, ids: Collection[UUID], until: datetime | None = None) -> int:

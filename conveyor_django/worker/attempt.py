@@ -33,10 +33,13 @@ class Attempt(Run):
         self.ended = False
         self.started: float = 0.0  # monotonic
         self.is_async = False
+        self._parent_id = job.parent_id  # as claimed: a processor may change its instance
+        self._attempts_left = job.attempts_made < job.max_attempts
         self._function = function
         self._error: BaseException | None = None
         self._guard = threading.Lock()
         self._thread: int | None = None  # while the processor's own code runs in it
+        self._interrupt: type[ConveyorError] | None = None
         job._run = self
         try:
             self._function = function or registry.get(job.queue_name, job.name).function
@@ -52,29 +55,38 @@ class Attempt(Run):
                 raise self._error
             assert self._function is not None
             _set_locale()
-            self._arm(threading.get_ident())
             try:
+                self._arm(threading.get_ident())
                 value = self._function(self.job)
             finally:
                 self._disarm()
             return self._returned(value)
         except BaseException as error:  # noqa: B036 - SystemExit in a processor ends its job, not the worker
+            self._disarm()  # the one interrupt there is may have struck the first call, half done
             return self.failure(error)
 
     async def arun(self) -> Outcome:
         try:
             assert self._function is not None
+            if self._interrupt is not None:
+                raise self._interrupt
             _set_locale()
             return self._returned(await self._function(self.job))
         except BaseException as error:  # noqa: B036 - else SystemExit would end the event loop
             return self.failure(error)
 
-    def interrupt(self, error: type[ConveyorError]) -> None:
-        """Raise `error` in the processor's thread: a courtesy, since a blocking call doesn't notice."""
-        self.cancel_requested = True
+    def interrupt(self, error: type[ConveyorError]) -> bool:
+        """Raise `error` in the processor's thread: a courtesy, since a blocking call doesn't notice.
+
+        Once for an attempt; whether this was the first time.
+        """
         with self._guard:
+            if self._interrupt is not None:
+                return False
+            self._interrupt, self.cancel_requested = error, True
             if self._thread is not None:
                 _raise_in(self._thread, error)
+            return True
 
     def failure(self, error: BaseException) -> Failed:
         """What is recorded of an attempt that ended with `error`."""
@@ -87,8 +99,8 @@ class Attempt(Run):
         return Report(
             job_id=self.job.pk,
             epoch=self.epoch,
-            parent_id=self.job.parent_id,
-            attempts_left=self.job.attempts_made < self.job.max_attempts,
+            parent_id=self._parent_id,
+            attempts_left=self._attempts_left,
             outcome=outcome,
             progress=progress,
             log_lines=lines,
@@ -102,11 +114,13 @@ class Attempt(Run):
     def _backoff(self, error: BaseException) -> float:
         try:
             return registry.backoff_seconds(self.job.backoff, self.job.attempts_made, error, self.job)
-        except Exception:  # a backoff function of the site's that fails, or that this process doesn't have
+        except BaseException:  # noqa: B036 - a function of the site's that fails, or that this process doesn't have
             return float(self.job.backoff["delay"])
 
     def _arm(self, thread: int) -> None:
         with self._guard:
+            if self._interrupt is not None:
+                raise self._interrupt
             self._thread = thread
 
     def _disarm(self) -> None:
@@ -130,5 +144,5 @@ def _set_locale() -> None:
 def _trace(error: BaseException) -> str:
     try:
         return clean_text("".join(traceback.format_exception(error)), MAX_TEXT)
-    except Exception:  # an exception whose parts can't be shown
+    except BaseException:  # noqa: B036 - an exception whose parts can't be shown
         return ""

@@ -3,13 +3,13 @@
 import threading
 from collections.abc import Callable
 
-from django.db import Error, connections
+from django.db import connections
 
 from . import log
 
 
 class Background:
-    """Calls `step`, which returns the seconds until the next call, until `stop()`; database errors are survived."""
+    """Calls `step`, which returns the seconds until the next call, until `stop()`; errors are survived."""
 
     def __init__(self, name: str, step: Callable[[], float], retry_in: float) -> None:
         self._name = name
@@ -25,7 +25,8 @@ class Background:
         self._stop.set()
 
     def join(self, timeout: float) -> None:
-        self._thread.join(timeout)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(timeout)
 
     @property
     def stopping(self) -> bool:
@@ -40,7 +41,7 @@ class Background:
             while not self._stop.wait(pause):
                 try:
                     pause = self._step()
-                except Error as error:
+                except Exception as error:  # a worker without its heartbeat would be of no use
                     log.background_failed(self._name, error)
                     connections.close_all()
                     pause = self._retry_in

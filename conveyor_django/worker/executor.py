@@ -5,9 +5,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
-from django.db import close_old_connections, connections
+from django.db import Error, close_old_connections, connections
 
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.outcomes import Outcome
@@ -29,8 +31,7 @@ class Executor:
 
     def interrupt(self, attempt: Attempt, error: type[ConveyorError]) -> None:
         """Tell a running processor to stop: `error` in a thread, cancellation in a task."""
-        attempt.interrupt(error)
-        if attempt.is_async:
+        if attempt.interrupt(error) and attempt.is_async:
             self._loop.cancel(attempt)
 
     def shutdown(self) -> None:
@@ -45,6 +46,7 @@ class _Threads:
         self._work: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
+        self._closed = False
         self._alive: set[threading.Thread] = set()
 
     def start(self, attempt: Attempt) -> None:
@@ -61,22 +63,30 @@ class _Threads:
 
     def _run(self, attempt: Attempt | None) -> None:
         while attempt is not None:
-            close_old_connections()
+            _close_stale_connections()
             outcome = attempt.run()
-            close_old_connections()
-            if attempt.settled:  # it ran out of time: this thread and its connections are not trusted with another
-                connections.close_all()
+            if self._retires(attempt):
+                connections.close_all()  # before its slot is free
                 self._on_end(attempt, outcome)
                 break
-            with self._lock:
-                self._idle += 1
+            _close_stale_connections()
             self._on_end(attempt, outcome)
             attempt = self._work.get()
         connections.close_all()
         self._alive.discard(threading.current_thread())
 
+    def _retires(self, attempt: Attempt) -> bool:
+        """Whether this was the thread's last attempt; else it counts as idle from now on."""
+        with self._lock:
+            # after an interrupt in the middle of anything, its connections are not trusted with another job
+            if self._closed or attempt.settled or attempt.cancel_requested:
+                return True
+            self._idle += 1
+            return False
+
     def shutdown(self) -> None:
         with self._lock:
+            self._closed = True
             idle, self._idle = self._idle, 0
         for _ in range(idle):
             self._work.put(None)
@@ -88,55 +98,72 @@ class _Threads:
 class _EventLoop:
     def __init__(self, on_end: OnEnd) -> None:
         self._on_end = on_end
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # made for the first async attempt
         self._thread: threading.Thread | None = None
-        self._tasks: dict[Attempt, asyncio.Task[None]] = {}
+        self._tasks: dict[Attempt, asyncio.Task[Outcome]] = {}
+        self._stopping = False
 
     def start(self, attempt: Attempt) -> None:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._serve, name="conveyor-event-loop", daemon=True)
+            self._thread = threading.Thread(
+                target=self._serve, args=[self._loop], name="conveyor-event-loop", daemon=True
+            )
             self._thread.start()
-        self._loop.call_soon_threadsafe(self._spawn, attempt)
+        self._loop.call_soon_threadsafe(self._spawn, attempt, self._loop)
 
     def cancel(self, attempt: Attempt) -> None:
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(lambda: (task := self._tasks.get(attempt)) and task.cancel())
-
-    def _serve(self) -> None:
-        assert self._loop is not None
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
-
-    def _spawn(self, attempt: Attempt) -> None:
-        assert self._loop is not None
-        self._tasks[attempt] = self._loop.create_task(self._run(attempt))
-
-    async def _run(self, attempt: Attempt) -> None:
-        outcome: Outcome | None = None
-        try:
-            # a context of its own: else the ORM calls of all jobs would share one thread
-            async with ThreadSensitiveContext() as context:
-                outcome = await attempt.arun()
-                if context in SyncToAsync.context_to_thread_executor:  # it used the ORM
-                    await sync_to_async(connections.close_all)()
-        except BaseException as error:  # noqa: B036 - cancelled on its way out
-            outcome = outcome or attempt.failure(error)
-        finally:
-            del self._tasks[attempt]
-            assert outcome is not None
-            self._on_end(attempt, outcome)
+        if self._loop is not None:  # else it isn't started yet, and looks for itself when it is
+            self._loop.call_soon_threadsafe(self._cancel, attempt)
 
     def shutdown(self) -> None:
-        if self._loop is None or self._thread is None:
-            return
-        self._loop.call_soon_threadsafe(self._stop)
-        self._thread.join(timeout=1)
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stop, self._loop)
+            self._thread.join(timeout=1)
 
-    def _stop(self) -> None:
-        assert self._loop is not None
+    # In the loop's own thread
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        while not self._stopping:
+            with suppress(SystemExit, KeyboardInterrupt):  # of a task that a processor started: asyncio lets them out
+                loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    def _spawn(self, attempt: Attempt, loop: asyncio.AbstractEventLoop) -> None:
+        self._tasks[attempt] = task = loop.create_task(self._run(attempt))
+        task.add_done_callback(partial(self._ended, attempt))  # not in _run: a task can be cancelled before it begins
+
+    async def _run(self, attempt: Attempt) -> Outcome:
+        # a context of its own: else the ORM calls of all jobs would share one thread
+        async with ThreadSensitiveContext() as context:
+            outcome = await attempt.arun()
+            if context in SyncToAsync.context_to_thread_executor:  # it used the ORM
+                await sync_to_async(connections.close_all)()
+        return outcome
+
+    def _ended(self, attempt: Attempt, task: "asyncio.Task[Outcome]") -> None:
+        del self._tasks[attempt]
+        try:
+            outcome = task.result()
+        except BaseException as error:  # noqa: B036 - cancelled on its way in or out
+            outcome = attempt.failure(error)
+        self._on_end(attempt, outcome)
+        if self._stopping and not self._tasks:
+            task.get_loop().stop()
+
+    def _cancel(self, attempt: Attempt) -> None:
+        if attempt in self._tasks:
+            self._tasks[attempt].cancel()
+
+    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._stopping = True
         for task in self._tasks.values():
             task.cancel()
-        self._loop.call_later(0.05 if self._tasks else 0, self._loop.stop)
+        loop.call_later(0.5 if self._tasks else 0, loop.stop)  # at the latest
+
+
+def _close_stale_connections() -> None:
+    with suppress(Error):  # one that can't even be closed is gone all the same
+        close_old_connections()

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+from django.db.models import Q
+
 from conveyor_django.engines import get_engine
 from conveyor_django.models import Job, QueueState
-from conveyor_django.transitions import tidy
+from conveyor_django.states import JobState
+
+from .maintenance import tidy_up
 
 
 def has_work(using: str, queue_names: Sequence[str] | None) -> bool:
@@ -16,10 +20,10 @@ def has_work(using: str, queue_names: Sequence[str] | None) -> bool:
     if queue_names is not None:
         jobs = jobs.in_queue(*queue_names)
     paused = QueueState.objects.using(using).filter(paused_at__isnull=False).values_list("queue_name", flat=True)
-    runnable = jobs.exclude(queue_name__in=list(paused))
-    due = runnable.delayed().filter(run_at__lte=get_engine(using).now())
-    if runnable.waiting().exists() or jobs.active().exists() or due.exists():
+    due = Q(state=JobState.DELAYED, run_at__lte=get_engine(using).now())
+    runnable = jobs.filter(Q(state=JobState.WAITING) | due).exclude(queue_name__in=list(paused))
+    # one statement: between two, a job could go from what the second sees to what the first saw
+    if runnable.values("pk").union(jobs.active().values("pk"), all=True).exists():
         return True
-    while tidy(using):
-        pass
+    tidy_up(using)
     return False

@@ -83,7 +83,7 @@ class Lease:
         self._register()
         log.lease_lost(old, self.id)
         for attempt in list(self._leased.values()):
-            if attempt.worker == old and not attempt.ended:
+            if attempt.worker != self.id and not attempt.ended:  # not `== old`: registering can take several tries
                 self._tell(attempt, LostLease)
 
     def _reconcile(self) -> None:

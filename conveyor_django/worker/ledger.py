@@ -60,7 +60,8 @@ class Ledger:
         self._collect_news()
         if self._entries:
             self._write(worker)
-        self._summarize()
+        if time.monotonic() - self._last_summary >= _SUMMARY_INTERVAL:
+            self.summarize()
         return ended
 
     def give_back(self) -> None:
@@ -106,7 +107,7 @@ class Ledger:
             return
         self._next_news = time.monotonic() + _NEWS_INTERVAL
         for attempt in self.busy:
-            if not attempt.settled:
+            if not (attempt.settled or attempt.cancel_requested):
                 report = attempt.report(None)
                 if report.progress is not None or report.log_lines:
                     self._entries.append(Entry(attempt, None, report))
@@ -120,7 +121,7 @@ class Ledger:
         entries, self._entries = self._entries, []
         for entry in entries:
             self._written(entry, lost)
-        log.lost(lost)
+        log.lost(entry.report.job_id for entry in entries if entry.outcome and entry.report.job_id in lost)
 
     def _finish(self, worker: UUID, entries: list[Entry]) -> list[UUID]:
         try:
@@ -140,13 +141,13 @@ class Ledger:
             self._counts[log.verb(outcome)] += 1
             log.ended(attempt, outcome, time.monotonic() - attempt.started)
 
-    def _summarize(self) -> None:
+    def summarize(self) -> None:
+        """Say what ended since the last summary."""
         now = time.monotonic()
-        if now - self._last_summary >= _SUMMARY_INTERVAL:
-            if self._counts:
-                log.summary(self._counts, len(self.busy), now - self._last_summary)
-                self._counts.clear()
-            self._last_summary = now
+        if self._counts:
+            log.summary(self._counts, len(self.busy), now - self._last_summary)
+            self._counts.clear()
+        self._last_summary = now
 
 
 def _refused(entry: Entry, error: DatabaseError) -> Report:

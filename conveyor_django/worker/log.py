@@ -1,9 +1,12 @@
 """What the worker says, all its sentences in one place. User strings are made inert."""
 
 import logging
+import signal
 from collections import Counter
 from collections.abc import Collection, Iterable
 from uuid import UUID
+
+from django.db import Error
 
 from conveyor_django.encoding import printable
 from conveyor_django.outcomes import Completed, Delayed, Failed, GivenBack, Outcome
@@ -16,12 +19,16 @@ _VERBS = {Completed: "completed", Failed: "failed", Delayed: "delayed", GivenBac
 
 
 def duration(seconds: float) -> str:
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
+    whole = round(seconds)
+    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    raise AssertionError("unreachable")
 
 
 def ended(attempt: Attempt, outcome: Outcome, seconds: float) -> None:
@@ -35,8 +42,14 @@ def ended(attempt: Attempt, outcome: Outcome, seconds: float) -> None:
         f"{duration(seconds)}, attempt {job.attempts_made} of {job.max_attempts}"
     )
     if isinstance(outcome, Failed):
-        line += f": {printable(outcome.reason, 500)}"
+        line += f"{_next_attempt(attempt, outcome)}: {printable(outcome.reason, 500)}"
     logger.log(level, "%s", line)
+
+
+def _next_attempt(attempt: Attempt, outcome: Failed) -> str:
+    if outcome.discarded or attempt.job.attempts_made >= attempt.job.max_attempts:
+        return ""
+    return f", next in {duration(outcome.retry_in)}" if outcome.retry_in else ", next at once"
 
 
 def summary(counts: Counter[str], running: int, seconds: float) -> None:
@@ -58,19 +71,50 @@ def lease_lost(old: UUID, new: UUID) -> None:
 
 
 def gave_back(count: int) -> None:
-    logger.warning("%d jobs were leased to this worker without its knowing; given back", count)
+    logger.warning("given back: %s leased to this worker without its knowing", _jobs(count))
 
 
 def rescued(count: int) -> None:
-    logger.warning("%d stalled jobs taken from lost workers", count)
+    logger.warning("%s taken from lost workers (stalled)", _jobs(count))
+
+
+def stop_requested(signal_name: str) -> None:
+    logger.info("%s: stopping; a second one ends at once", signal_name)
+
+
+def code_changed() -> None:
+    logger.info("the code has changed: starting anew when the running jobs have ended")
+
+
+def orphaned() -> None:
+    logger.warning("the supervisor of this process is gone: stopping")
+
+
+def process_started(pid: int) -> None:
+    logger.info("worker process %d started", pid)
+
+
+def process_died(pid: int, code: int, pause: float | None) -> None:
+    """`pause` is the seconds until another one takes its place, None when none does."""
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    if pause is None:
+        then = "no other is started"
+    else:
+        then = f"another one starts in {duration(pause)}" if pause else "another one starts"
+    logger.error("worker process %d %s: %s", pid, how, then)
 
 
 def stopping(running: int, timeout: float) -> None:
-    logger.info("stopping: %d jobs running, they have %s", running, duration(timeout))
+    logger.info("%s still running, with %s to end", _jobs(running), duration(timeout))
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def left_behind(job_ids: Collection[UUID]) -> None:
-    logger.warning("%d jobs did not end in time and were given back: %s", len(job_ids), ", ".join(map(str, job_ids)))
+    ids = ", ".join(map(str, job_ids))
+    logger.warning("%s did not end in time, given back: %s", _jobs(len(job_ids)), ids)
 
 
 def database_away(error: BaseException, pause: float) -> None:
@@ -86,4 +130,6 @@ def refused(job_id: UUID, error: BaseException) -> None:
 
 
 def background_failed(what: str, error: BaseException) -> None:
-    logger.warning("%s failed, will be tried again: %s: %s", what, type(error).__name__, printable(error))
+    unexpected = not isinstance(error, Error)  # then it's for a programmer
+    line = "%s failed, will be tried again: %s: %s"
+    logger.warning(line, what, type(error).__name__, printable(error), exc_info=error if unexpected else None)

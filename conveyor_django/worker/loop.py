@@ -40,13 +40,13 @@ class Loop:
         self._executor = Executor(self._ledger.end)
         self._lease = Lease(config.using, config.queue_names, config.concurrency, self._ledger.leased, self._tell)
         self._maintenance = maintenance(config.using, lambda: self._lease.id)
-        self._names = config.queue_names
+        self._served: dict[str, int] = {}  # queue: how many attempts had been started when it was served last
         self._started = 0
         self._due_in = float("inf")  # seconds until the next delayed job
 
     @property
     def left_behind(self) -> int:
-        return len(self._ledger.busy)
+        return sum(not attempt.ended for attempt in self._ledger.busy)
 
     def wake(self) -> None:
         self._wake.set()
@@ -57,8 +57,7 @@ class Loop:
             self._guard(self._lease.start)
             self._maintenance.start()
             self._wake.start()
-            while not self._stop.is_set():
-                self._wake.clear()
+            while self._goes_on():
                 if not self._guard(lambda: self._turn(max_jobs)):
                     if self._guard(lambda: self._is_done(until_idle, max_jobs)):
                         break
@@ -67,6 +66,10 @@ class Loop:
         finally:
             self._end_threads()
         return self._started
+
+    def _goes_on(self) -> bool:
+        self._wake.clear()  # before looking at `stop`, whose wake-up would be lost
+        return not self._stop.is_set()
 
     def _turn(self, max_jobs: int | None) -> bool:
         """Settle, then claim; whether anything moved."""
@@ -81,18 +84,17 @@ class Loop:
 
     def _claim(self, free: int) -> bool:
         worker = self._lease.id
-        jobs = claim(self._config.using, worker, self._names, free)
-        if self._names:
-            self._names = self._names[1:] + self._names[:1]  # another queue is the first to be asked
+        jobs = claim(self._config.using, worker, self._config.queue_names, free, served=self._served)
         for job in jobs:
+            self._started += 1
+            self._served[job.queue_name] = self._started
             attempt = Attempt(job, worker, self._config.processor)
             self._ledger.add(attempt)
             self._executor.start(attempt)
-        self._started += len(jobs)
         return bool(jobs)
 
     def _is_done(self, until_idle: bool, max_jobs: int | None) -> bool:  # noqa: FBT001
-        if self._ledger.leased or self._ledger.busy:
+        if self._ledger.leased:  # a processor that ran out of time may still hold its thread: nobody waits for it
             return False
         if max_jobs is not None and self._started >= max_jobs:
             return True
@@ -112,6 +114,7 @@ class Loop:
                 self._wake.wait(min(left, self._ledger.next_deadline()))
         self._ledger.give_back()
         self._guard(lambda: self._ledger.settle(self._lease.id))
+        self._ledger.summarize()
 
     def _end_threads(self) -> None:
         self._maintenance.stop()

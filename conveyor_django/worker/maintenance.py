@@ -1,6 +1,7 @@
 """What every worker does for all, in a thread of its own: rescues, deferred removals, forgetting gone workers."""
 
 import random
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
@@ -14,6 +15,7 @@ from . import log
 from .background import Background
 
 _FORGET_AFTER = timedelta(hours=1)
+_tidying = threading.Lock()
 
 
 def maintenance(using: str, worker: Callable[[], UUID]) -> Background:
@@ -22,7 +24,7 @@ def maintenance(using: str, worker: Callable[[], UUID]) -> Background:
     def step() -> float:
         declare_dead(using, by=worker())
         rescue(using)
-        tidy(using)
+        tidy_up(using)
         forget_gone_workers(using)
         return get_settings().HEARTBEAT_INTERVAL * random.uniform(0.8, 1.2)  # not all workers at once
 
@@ -32,6 +34,13 @@ def maintenance(using: str, worker: Callable[[], UUID]) -> Background:
 def rescue(using: str) -> None:
     while count := rescue_stalled(using):
         log.rescued(count)
+
+
+def tidy_up(using: str) -> None:
+    """Deferred removals, until none is left; a thread of this process that is at it already is waited for."""
+    with _tidying:
+        while tidy(using):
+            pass
 
 
 def forget_gone_workers(using: str) -> None:

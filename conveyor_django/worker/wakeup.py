@@ -1,12 +1,14 @@
 """Wake-ups: what makes a sleeping loop turn before its poll interval is over."""
 
-import threading
+import queue
+from contextlib import suppress
 
-from conveyor_django.engines import get_engine
+from conveyor_django.engines import Listener, get_engine
 
 from .background import Background
 
 _ECHO = 0.025  # seconds: producers say the same thing once in 20 ms, what was added meanwhile is not announced
+_LISTEN = 5.0  # seconds for one look at the session
 
 
 class WakeUp:
@@ -14,7 +16,9 @@ class WakeUp:
 
     def __init__(self, using: str) -> None:
         self._using = using
-        self._event = threading.Event()
+        # not a threading.Event: signal handlers may call `set`, also in the middle of the loop's `wait`
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._session: Listener | None = None
         self._thread = Background("listener", self._listen, retry_in=1.0)
 
     def start(self) -> None:
@@ -22,28 +26,35 @@ class WakeUp:
 
     def stop(self) -> None:
         self._thread.stop()
+        if session := self._session:
+            session.interrupt()
         self._thread.join(timeout=2)
 
     def set(self) -> None:
-        self._event.set()
+        self._calls.put(None)
 
     def clear(self) -> None:
-        self._event.clear()
+        with suppress(queue.Empty):
+            while True:
+                self._calls.get_nowait()
 
     def wait(self, timeout: float) -> None:
-        self._event.wait(timeout)
+        with suppress(queue.Empty):
+            self._calls.get(timeout=timeout)
 
     def _listen(self) -> float:
-        session = get_engine(self._using).listen()
+        self._session = session = get_engine(self._using).listen()
         if session is None:
             self._thread.stop()  # nothing to hear: polling is enough
             return 0.0
         try:
+            self.set()  # for what was added before it listened
             while not self._thread.stopping:
-                if session.wait(timeout=0.5):
+                if session.wait(_LISTEN):
                     self.set()
                     self._thread.pause(_ECHO)
                     self.set()
         finally:
+            self._session = None
             session.close()
         return 0.0

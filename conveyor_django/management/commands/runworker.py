@@ -1,9 +1,116 @@
-from django.core.management.base import BaseCommand
+import logging
+import math
+import os
+import sys
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import connections
+from django.utils.autoreload import get_child_arguments
+
 from conveyor_django import Worker
-class Command(BaseCommand):
-    def add_arguments(self, p):
-        p.add_argument("queues", nargs="*")
-        p.add_argument("--concurrency", type=int, default=1)
-        p.add_argument("--until-idle", action="store_true")
-    def handle(self, *a, **o):
-        Worker(o["queues"] or None, concurrency=o["concurrency"]).run(until_idle=o["until_idle"])
+from conveyor_django.management.base import ConveyorCommand, chosen_database, is_reachable, require_tables
+from conveyor_django.management.logs import logging_to
+from conveyor_django.management.output import Terminal
+from conveyor_django.management.startup import introduce, queues_to_serve, unserved
+from conveyor_django.worker.attendant import Attendant
+from conveyor_django.worker.reload import mark_reloadable
+from conveyor_django.worker.supervisor import SUPERVISED, Supervisor
+
+_RELOAD_PAUSE = 5.0  # seconds at most until code that could not be loaded is tried again
+
+
+class Command(ConveyorCommand):
+    help = (
+        "Process jobs until SIGTERM or Ctrl-C; then running jobs have the time of --shutdown-timeout to end, what is "
+        "left goes back to its queue, and the exit code is 0. A second signal ends at once."
+    )
+    _is_program = False  # started from a command line, not by call_command
+    _supervisor: int | None = None
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        add = parser.add_argument
+        add("queues", nargs="*", metavar="QUEUE", help="By default the queues that have a processor.")
+        add("--concurrency", type=int, default=1, metavar="N", help="Jobs at a time in each process (1).")
+        add("--processes", type=int, default=1, metavar="N", help="Processes; those that die are replaced (1).")
+        add("--until-idle", action="store_true", help="End when nothing is left to do.")
+        add("--max-jobs", type=int, metavar="N", help="End after N attempts, in each process.")
+        add("--poll-interval", type=float, default=1.0, metavar="S", help="Seconds between looks for jobs (1).")
+        add("--shutdown-timeout", type=float, default=30.0, metavar="S", help="Seconds for running jobs (30).")
+        add("--reload", action="store_true", help="Start anew when the code changes: for development.")
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        self._is_program = True
+        if pid := os.environ.pop(SUPERVISED, None):  # popped: not for what processors start
+            self._supervisor = int(pid)
+            self.requires_system_checks = []  # the supervisor made them
+        super().run_from_argv(argv)
+
+    def get_check_kwargs(self, options: dict[str, Any]) -> Any:
+        using = chosen_database(options["database"])
+        databases = {"databases": [using]} if is_reachable(using) else {}
+        return {**super().get_check_kwargs(options), **databases}
+
+    def act(self, using: str, terminal: Terminal, **options: Any) -> None:
+        _check_numbers(options)
+        queues = queues_to_serve(options["queues"])
+        if connections[using].in_atomic_block:
+            raise CommandError(
+                "runworker needs transactions of its own; inside TestCase or atomic() use "
+                "conveyor_django.testing.drain()."
+            )
+        if is_reachable(using):
+            require_tables(using)
+        if not self._supervisor:
+            self._introduce(using, terminal, queues, options)
+        connections[using].close()  # the worker's threads have their own
+        many = options["processes"] > 1 or options["reload"]
+        with logging_to(self.stdout, options["verbosity"], self.style, with_pid=many):
+            supervises = many and not self._supervisor
+            code = self._supervise(options) if supervises else self._work(using, queues, options)
+        if code:
+            sys.exit(code)
+
+    def _introduce(self, using: str, terminal: Terminal, queues: list[str], options: dict[str, Any]) -> None:
+        for warning in unserved(queues):
+            self.stderr.write(f"Warning: {warning}", self.style.WARNING)
+        if options["verbosity"]:
+            numbers = {name: options[name] for name in ("concurrency", "processes")}
+            introduce(terminal, using, queues, **numbers)
+            self.stdout.flush()
+
+    def _supervise(self, options: dict[str, Any]) -> int:
+        if not self._is_program:
+            raise CommandError("--processes and --reload start processes: use the command line, not call_command().")
+        pause = {"longest_pause": _RELOAD_PAUSE} if options["reload"] else {}
+        finite = options["until_idle"] or options["max_jobs"] is not None
+        return Supervisor(get_child_arguments(), options["processes"], finite=finite, **pause).run()
+
+    def _work(self, using: str, queues: list[str], options: dict[str, Any]) -> int:
+        if options["reload"]:
+            mark_reloadable()
+        settings = {name: options[name] for name in ("concurrency", "poll_interval", "shutdown_timeout")}
+        worker = Worker(queues, using=using, **settings)
+        limits = {name: options[name] for name in ("until_idle", "max_jobs", "reload")}
+        code = Attendant(worker, supervisor=self._supervisor).run(**limits)
+        if worker.left_behind and self._is_program:
+            logging.shutdown()
+            self.stdout.flush()
+            os._exit(code)  # not waiting for threads whose jobs were given back
+        return code
+
+
+def _check_numbers(options: dict[str, Any]) -> None:
+    for name in ("concurrency", "processes", "max_jobs"):
+        if options[name] is not None and options[name] < 1:
+            raise CommandError(f"{_flag(name)} must be 1 or more, not {options[name]}.")
+    for name in ("poll_interval", "shutdown_timeout"):
+        if not (math.isfinite(options[name]) and options[name] >= 0):
+            raise CommandError(f"{_flag(name)} must be a number of seconds, 0 or more, not {options[name]}.")
+    if options["poll_interval"] == 0:
+        raise CommandError("--poll-interval must be above 0: 1 is one look a second.")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
