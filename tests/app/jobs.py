@@ -1,0 +1,30 @@
+"""Processors for the processes that tests start (autodiscovered); each test's queues are its own."""
+
+import threading
+import time
+
+from conveyor_django import processor
+
+
+@processor("process-add", "add")
+def add(job):
+    return job.data["a"] + job.data["b"]
+
+
+@processor("process-fail")
+def fail(job):
+    raise ValueError(job.data.get("reason", "on purpose"))
+
+
+@processor("process-sleep")
+def sleep(job):
+    """Runs for `data["seconds"]` in small naps, so that it can be interrupted."""
+    deadline = time.monotonic() + job.data["seconds"]
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@processor("process-block")
+def block(job):
+    """One blocking call, which nothing interrupts."""
+    threading.Event().wait(job.data["seconds"])
