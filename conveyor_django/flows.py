@@ -10,7 +10,6 @@ from django.db import router
 from .engines import get_engine
 from .flatten import check_job_ids, flatten
 from .models import Job
-from .querysets import JobQuerySet
 from .transitions import enqueue
 from .trees import FlowJob, FlowResult, result_of
 
@@ -31,14 +30,15 @@ class FlowProducer:
 
     def add_bulk(self, flows: Iterable[FlowJob | Mapping[str, Any]]) -> list[FlowResult]:
         """Store all of these flows or none."""
-        trees = [flatten(flow) for flow in flows]
+        given = list(flows)
+        trees = [flatten(flow, f"flows[{index}]" if len(given) > 1 else "flow") for index, flow in enumerate(given)]
         check_job_ids([job for tree in trees for job in tree])
         existing = enqueue(self.using, trees) if trees else {}
         results = []
         for tree in trees:
             root = tree[-1]
             if root.pk in existing:
-                results.append(self.get_flow(existing[root.pk].pk))
+                results.append(self._stored(existing[root.pk]))
             else:
                 results.append(result_of(tree, root.pk))
         return results
@@ -52,18 +52,20 @@ class FlowProducer:
         top = jobs.find(job_id)
         if top is None:
             raise Job.DoesNotExist(f"no job has the id {job_id!r}")
+        return self._stored(top, depth)
+
+    def _stored(self, top: Job, depth: int | None = None) -> FlowResult:
+        jobs = Job.objects.using(self.using).defer("return_value", "progress", "failed_reason", "stacktrace")
+        if depth is not None:
+            jobs = jobs.filter(depth__lte=top.depth + depth)
         if top.root_id == top.pk:
-            found = list(_within(jobs.filter(root_id=top.pk), top, depth))
+            found = list(jobs.filter(root_id=top.pk))
         else:
             engine = get_engine(self.using)
             chunks = engine.chunks(engine.subtree_ids([top.pk]))
-            found = [job for chunk in chunks for job in _within(jobs.filter(pk__in=chunk), top, depth)]
-        return result_of({job.pk: job for job in [top, *found]}.values(), top.pk)
+            found = [job for chunk in chunks for job in jobs.filter(pk__in=chunk)]
+        return result_of({job.pk: job for job in [top, *found]}.values(), top.pk)  # top, should it be gone by now
 
     aadd = sync_to_async(add)
     aadd_bulk = sync_to_async(add_bulk)
     aget_flow = sync_to_async(get_flow)
-
-
-def _within(jobs: JobQuerySet, top: Job, depth: int | None) -> JobQuerySet:
-    return jobs if depth is None else jobs.filter(depth__lte=top.depth + depth)

@@ -9,11 +9,11 @@ from asgiref.sync import sync_to_async
 from django.db import router
 from django.db.models import Count
 
-from .conf import get_settings
+from .conf import Settings, get_settings
 from .encoding import check_name, kind
 from .exceptions import InvalidNode
 from .flatten import make_job
-from .ids import new_ids
+from .ids import new_id, new_ids
 from .models import Job
 from .options import JobOptions, seconds
 from .querysets import JobQuerySet
@@ -43,22 +43,26 @@ class Queue:
 
         With a job_id that exists in the queue it returns that job and adds nothing.
         """
-        return self.add_bulk([(name, data, opts)])[0]
+        return self._store([self._new_job(name, data, opts, get_settings(), new_id())])[0]
 
     def add_bulk(self, jobs: Iterable[tuple[Any, ...]]) -> list[Job]:
         """Add `(name, data)` or `(name, data, opts)` each, all or none; returns the jobs in the same order."""
-        given = [_entry(entry, index) for index, entry in enumerate(jobs)]
-        ids = new_ids(len(given))
+        entries = list(jobs)
+        ids = new_ids(len(entries))
         settings = get_settings()
-        new = [
-            make_job(
-                FlowJob(name, self.name, data),
-                JobOptions.of(opts).over(self.default_job_options),
-                settings,
-                job_id=job_id,
-            )
-            for (name, data, opts), job_id in zip(given, ids, strict=True)
-        ]
+        new: list[Job] = []
+        for entry, job_id in zip(entries, ids, strict=True):
+            try:
+                new.append(self._new_job(*_entry(entry), settings, job_id))
+            except InvalidNode as error:
+                raise InvalidNode(f"jobs[{len(new)}]: {error}") from None
+        return self._store(new)
+
+    def _new_job(self, name: str, data: Any, opts: Options, settings: Settings, job_id: UUID) -> Job:
+        layers = JobOptions.of(opts).over(self.default_job_options)
+        return make_job(FlowJob(name, self.name, data), layers, settings, job_id=job_id)
+
+    def _store(self, new: list[Job]) -> list[Job]:
         first = {job.job_id: job for job in reversed(new) if job.job_id is not None}
         unique = [job for job in new if job.job_id is None or first[job.job_id] is job]
         existing = enqueue(self.using, [[job] for job in unique]) if unique else {}
@@ -133,11 +137,11 @@ class Queue:
     apromote_jobs = sync_to_async(promote_jobs)
 
 
-def _entry(entry: object, index: int) -> tuple[Any, Any, Options]:
+def _entry(entry: object) -> tuple[Any, Any, Options]:
     if isinstance(entry, (tuple, list)) and len(entry) in (2, 3):
         name, data, *rest = entry
         return name, data, rest[0] if rest else None
-    raise InvalidNode(f"jobs[{index}] must be (name, data) or (name, data, opts), not {kind(entry)}")
+    raise InvalidNode(f"a job must be (name, data) or (name, data, opts), not {kind(entry)}")
 
 
 def _state(value: str) -> JobState:

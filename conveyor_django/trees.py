@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .models import Job
 from .options import JobOptions
+
+if TYPE_CHECKING:  # these names can be imported before the app registry is ready
+    from .models import Job
 
 
 @dataclass(eq=False)
@@ -33,7 +35,7 @@ class JobSummary:
     state: str
 
     @classmethod
-    def of(cls, job: Job) -> "JobSummary":
+    def of(cls, job: "Job") -> "JobSummary":
         return cls(str(job.pk), job.name, job.queue_name, job.data, str(job.state))
 
 
@@ -44,8 +46,22 @@ class FlowResult:
     job: JobSummary
     children: "list[FlowResult]" = field(default_factory=list, repr=False)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the whole trees are equal, found without recursion."""
+        if not isinstance(other, FlowResult):
+            return NotImplemented
+        pairs = [(self, other)]
+        while pairs:
+            one, two = pairs.pop()
+            if one.job != two.job or len(one.children) != len(two.children):
+                return False
+            pairs.extend(zip(one.children, two.children, strict=True))
+        return True
 
-def result_of(jobs: Iterable[Job], top: Any) -> FlowResult:
+    __hash__ = None  # type: ignore[assignment]
+
+
+def result_of(jobs: "Iterable[Job]", top: Any) -> FlowResult:
     """The result for the job whose id is `top`, out of the jobs of its subtree; siblings in ascending id."""
     ordered = sorted(jobs, key=lambda job: job.pk)
     results = {job.pk: FlowResult(JobSummary.of(job)) for job in ordered}

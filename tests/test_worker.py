@@ -164,10 +164,10 @@ def test_a_delayed_job_stays_when_idle_and_runs_when_due(order):
     assert work("ordered") == 0
     job = queue.add("near", opts={"delay": 0.4})
     assert job.state == JobState.DELAYED
+    due = job.run_at
     with working("ordered", poll_interval=60):  # the delay ends long before the next poll
         wait_for(lambda: order == ["near"])
-    job.refresh_from_db()
-    assert job.started_at >= job.run_at if job.run_at else job.started_at >= job.created_at
+    assert job.wait_until_finished(PATIENCE).started_at >= due
     assert queue.count(JobState.DELAYED) == 1
 
 
@@ -274,11 +274,13 @@ def test_stop_inside_a_processor(order):
     assert Queue("ordered").get_job_counts()["waiting"] == 3
 
 
+@pytest.mark.django_db
 def test_a_transaction_of_the_callers_is_refused():
     with transaction.atomic(), pytest.raises(RuntimeError, match=r"conveyor_django\.testing\.drain"):
         Worker("any").run(until_idle=True)
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, "4", None])
 def test_concurrency_is_a_number_of_slots(concurrency):
     with pytest.raises(ValueError, match="concurrency"):

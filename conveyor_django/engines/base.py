@@ -43,6 +43,7 @@ class Listener(ABC):
 
 class Engine:
     lock_hint = ""  # makes the lock go through the primary key
+    children_hint = ""  # finds children through their index, whatever the table's statistics say
     lock_clause = ""
     skip_locked_clause = ""
     delete_order = ""
@@ -175,23 +176,34 @@ class Engine:
     def subtree_ids(self, ids: Iterable[UUID], states: Iterable[str] | None = None) -> set[UUID]:
         """These jobs and their descendants; with `states`, only down through descendants in one of those."""
         only = f"AND c.state IN ({', '.join(repr(str(s)) for s in states)})" if states else ""
-        return {row[0] for row in self._recurse(sql.SUBTREE, ids, only=only)}
+        return {row[0] for row in self._recurse(sql.SUBTREE, ids, downwards=True, hint=self.children_hint, only=only)}
 
     def failing_ancestors(self, ids: Iterable[UUID]) -> list[sql.Ancestor]:
         """These jobs and what lies above, as far as a failure climbs."""
-        return [sql.Ancestor(*row) for row in self._recurse(sql.ANCESTORS, ids, condition=sql.FAILS_WITH_CHILD)]
+        return self._ancestors(ids, sql.FAILS_WITH_CHILD)
 
     def reopening_ancestors(self, ids: Iterable[UUID]) -> list[sql.Ancestor]:
         """These jobs and what lies above, as far as a retry climbs."""
-        return [sql.Ancestor(*row) for row in self._recurse(sql.ANCESTORS, ids, condition=sql.FAILED_THROUGH_CHILD)]
+        return self._ancestors(ids, sql.FAILED_THROUGH_CHILD)
 
-    def _recurse(self, statement: str, ids: Iterable[UUID], **parts: str) -> set[tuple[Any, ...]]:
-        found: set[tuple[Any, ...]] = set()
+    def _ancestors(self, ids: Iterable[UUID], condition: str) -> list[sql.Ancestor]:
+        found = self._recurse(sql.ANCESTORS, ids, hint=self.lock_hint, condition=condition)
+        return [sql.Ancestor(*row) for row in found]
+
+    def _recurse(
+        self, statement: str, ids: Iterable[UUID], *, downwards: bool = False, **parts: str
+    ) -> Iterable[tuple[Any, ...]]:
+        found: dict[Any, tuple[Any, ...]] = {}
+        chunks = list(self.chunks(ids))
+        if downwards:
+            chunks.reverse()  # parents have the higher ids
         with self.connection.cursor() as cursor:
-            for chunk in self.chunks(ids):
-                cursor.execute(statement.format(marks=sql.marks(chunk), **parts), self._ids(chunk))
-                found.update((sql.as_uuid(row[0]), sql.as_uuid(row[1]), *row[2:]) for row in cursor.fetchall())
-        return found
+            for chunk in chunks:
+                if start := [pk for pk in chunk if pk not in found]:  # else a long chain would be walked many times
+                    cursor.execute(statement.format(marks=sql.marks(start), **parts), self._ids(start))
+                    rows = ((sql.as_uuid(row[0]), sql.as_uuid(row[1]), *row[2:]) for row in cursor.fetchall())
+                    found.update((row[0], row) for row in rows)
+        return found.values()
 
     def waiting_queue_names(self) -> list[str]:
         """Queues that have a waiting job, found by skipping through the index, not by reading it."""

@@ -25,6 +25,7 @@ _UUID_ORDER_BROKEN = [  # MDEV-29959: from, and the first without it
 
 class MySQLEngine(Engine):
     lock_hint = "FORCE INDEX (PRIMARY)"  # through another index the locks would come in another order
+    children_hint = "FORCE INDEX (conveyor_job_parent)"
     lock_clause = "FOR UPDATE"
     skip_locked_clause = "FOR UPDATE SKIP LOCKED"
     delete_order = "ORDER BY id"
@@ -39,12 +40,14 @@ class MySQLEngine(Engine):
             value: datetime = cursor.fetchone()[0]
         return value.replace(tzinfo=UTC)
 
-    def _recurse(self, statement: str, ids: Iterable[UUID], **parts: str) -> set[tuple[Any, ...]]:
+    def _recurse(
+        self, statement: str, ids: Iterable[UUID], *, downwards: bool = False, **parts: str
+    ) -> Iterable[tuple[Any, ...]]:
         # MariaDB stops silently at 1,000 levels, MySQL with an error
         name = "max_recursive_iterations" if self.connection.mysql_is_mariadb else "cte_max_recursion_depth"
         with self.connection.cursor() as cursor:
             cursor.execute(f"SET SESSION {name} = {_ALL_LEVELS}")
-        return super()._recurse(statement, ids, **parts)
+        return super()._recurse(statement, ids, downwards=downwards, **parts)
 
     def after_migrate(self, schema_editor: Any) -> None:
         """Names compare exactly, case and trailing blanks included, and any text fits, whatever the tables' default."""

@@ -29,6 +29,6 @@ def _parse(text: str) -> float:
         return sum(float(number) * _UNITS[unit.lower()] for number, unit in _PART.findall(text))
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
-    if (parsed := parse_duration(text)) is None:
+    if not text or (parsed := parse_duration(text)) is None:
         raise ValueError(text)
     return parsed.total_seconds()

@@ -13,12 +13,14 @@ _LEVELS = {0: logging.ERROR, 1: logging.INFO}  # from 2 on DEBUG: a line a job
 
 
 @contextmanager
-def logging_to(stream: OutputWrapper, verbosity: int, style: Style, *, with_pid: bool) -> Iterator[None]:
-    """The site's own logging is left as it is, but for its level from verbosity 2 on."""
+def logging_to(
+    stream: OutputWrapper, verbosity: int, style: Style, *, always: bool = False, with_pid: bool = False
+) -> Iterator[None]:
+    """The site's own logging is left as it is, but for its level from verbosity 2 on; `always` says it here too."""
     level = _LEVELS.get(verbosity, logging.DEBUG)
     handler = None
     before = logger.level
-    if not logger.hasHandlers():
+    if always or not logger.hasHandlers():
         handler = logging.StreamHandler(stream)
         handler.terminator = ""  # the stream ends the line
         handler.setFormatter(_Lines(style, with_pid=with_pid))

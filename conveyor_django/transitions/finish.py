@@ -27,11 +27,10 @@ def finish(using: str, worker: UUID, reports: Sequence[Report]) -> list[UUID]:
         parents = {r.parent_id for r in reports if r.parent_id and r.outcome}
         rows = engine.lock_jobs({r.job_id for r in reports} | parents | reach.ids)
         work = Work(engine, rows, reach.whole)
-        lost = [r.job_id for r in reports if not _apply(work, worker, r)]
-        reported = {r.job_id for r in reports} - set(lost)
-        children_ended(work, [job for pk, job in work.rows.items() if pk in reported and job.state in FINISHED])
+        applied = {r.job_id for r in reports if _apply(work, worker, r)}
+        children_ended(work, [job for pk, job in work.rows.items() if pk in applied and job.state in FINISHED])
         work.save()
-        return lost
+        return [r.job_id for r in reports if r.job_id not in applied]
 
     return engine.transact(step)
 

@@ -1,11 +1,14 @@
 """Retrying: finished jobs become unfinished again, and the parents above them reopen."""
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from conveyor_django.engines import get_engine
+from django.db.models import Count
+
+from conveyor_django.engines import TryAgain, get_engine
 from conveyor_django.exceptions import InvalidJobState
 from conveyor_django.models import Job
 from conveyor_django.states import FINISHED, UNSUCCESSFUL, JobState
@@ -50,18 +53,33 @@ def _refuse_unfinished(jobs: list[Job]) -> None:
 
 
 def _reopen(work: Work, top: list[Job]) -> set[UUID]:
-    again = _with_failed_children(work, top)
+    unsuccessful = _unsuccessful_children(work)
+    again = _with_failed_children(work, top, unsuccessful)
     for job in again.values():
         if parent := work.parent_of(job):
             work.set(parent, pending_children=parent.pending_children + 1)
+            unsuccessful[parent.pk] -= job.state in UNSUCCESSFUL
     for job in again.values():
         make_ready(work, job, attempts_made=0, stalls=0, return_value=None, stacktrace="", **_CLEARED)
     reopened = set(again)
-    _reopen_above(work, again.values(), reopened)
+    _reopen_above(work, again.values(), reopened, unsuccessful)
     return reopened
 
 
-def _with_failed_children(work: Work, top: list[Job]) -> dict[UUID, Job]:
+def _unsuccessful_children(work: Work) -> Counter[UUID]:
+    """How many failed or cancelled children each job has that may reopen with them; its lock keeps it so."""
+    counts: Counter[UUID] = Counter()
+    jobs = Job.objects.using(work.engine.using).in_state(*UNSUCCESSFUL)
+    for chunk in work.engine.chunks(pk for pk, job in work.rows.items() if _depends_on_children(job)):
+        counts.update(dict(jobs.filter(parent__in=chunk).values_list("parent").annotate(Count("pk")).order_by()))
+    return counts
+
+
+def _depends_on_children(job: Job) -> bool:
+    return job.state == JobState.CANCELLED or (job.state == JobState.FAILED and job.failed_by is not None)
+
+
+def _with_failed_children(work: Work, top: list[Job], unsuccessful: Counter[UUID]) -> dict[UUID, Job]:
     """A job that failed through children or was cancelled never runs again without its unsuccessful children."""
     children = work.children()
     again: dict[UUID, Job] = {}
@@ -71,12 +89,15 @@ def _with_failed_children(work: Work, top: list[Job]) -> dict[UUID, Job]:
         if job.pk in again:
             continue
         again[job.pk] = job
-        if job.state == JobState.CANCELLED or (job.state == JobState.FAILED and job.failed_by):
-            stack.extend(child for child in children.get(job.pk, ()) if child.state in UNSUCCESSFUL)
+        if _depends_on_children(job):
+            with_it = [child for child in children.get(job.pk, ()) if child.state in UNSUCCESSFUL]
+            if len(with_it) < unsuccessful[job.pk]:
+                raise TryAgain(f"a child of {job.pk} failed meanwhile")
+            stack.extend(with_it)
     return again
 
 
-def _reopen_above(work: Work, jobs: Iterable[Job], reopened: set[UUID]) -> None:
+def _reopen_above(work: Work, jobs: Iterable[Job], reopened: set[UUID], unsuccessful: Counter[UUID]) -> None:
     """Let the parents hear, the deepest first: each is looked at when all its reopened children are counted."""
     heap = [(-job.depth, job.parent_id) for job in jobs if job.parent_id and job.parent_id not in reopened]
     heapq.heapify(heap)
@@ -88,23 +109,25 @@ def _reopen_above(work: Work, jobs: Iterable[Job], reopened: set[UUID]) -> None:
             continue
         seen.add(parent_id)
         if parent.state in (JobState.WAITING, JobState.DELAYED):
-            work.move(parent, JobState.WAITING_CHILDREN, run_at=None)
-        elif parent.state == JobState.FAILED and parent.failed_by and _may_reopen(work, parent, reopened):
+            work.move(parent, JobState.WAITING_CHILDREN)  # `run_at` holds at the release
+        elif parent.state == JobState.FAILED and parent.failed_by is not None:
+            if unsuccessful[parent_id] > 0:
+                _blame_another(work, parent, reopened)
+                continue
             work.move(parent, JobState.WAITING_CHILDREN, stacktrace="", **_CLEARED)
             reopened.add(parent_id)
             if grandparent := work.parent_of(parent):
                 work.set(grandparent, pending_children=grandparent.pending_children + 1)
+                unsuccessful[grandparent.pk] -= 1
                 heapq.heappush(heap, (-parent.depth, grandparent.pk))
 
 
-def _may_reopen(work: Work, parent: Job, reopened: set[UUID]) -> bool:
-    """Whether no child keeps the parent failed; the earliest that does gives it its reason."""
+def _blame_another(work: Work, parent: Job, reopened: set[UUID]) -> None:
+    """A parent that stays failed has its reason from the earliest of the children that keep it so."""
     children = Job.objects.using(work.engine.using).filter(parent=parent, state__in=UNSUCCESSFUL)
-    # stable under the parent's lock; those reopened here still stand as they were
     if parent.failed_by and parent.failed_by not in reopened and children.filter(pk=parent.failed_by).exists():
-        return False
-    for child in children.order_by("finished_at", "pk").iterator(chunk_size=500):
-        if child.pk not in reopened:
-            work.set(parent, failed_by=child.pk, failed_reason=through_child(child))
-            return False
-    return True
+        return
+    # those reopened here still stand in the database as they were
+    others = children.order_by("finished_at", "pk").values_list("pk", flat=True).iterator(chunk_size=500)
+    child = children.get(pk=next(pk for pk in others if pk not in reopened))
+    work.set(parent, failed_by=child.pk, failed_reason=through_child(child))

@@ -80,7 +80,8 @@ def _whole_trees(rows: dict[UUID, UUID | None], tops: set[UUID], unfinished: set
     top_of: dict[UUID, UUID] = {}
     for job_id in sorted(rows, reverse=True):  # parents before children
         parent = rows[job_id]
-        top_of[job_id] = job_id if job_id in tops or parent is None else top_of[parent]
+        # a parent that isn't there went meanwhile
+        top_of[job_id] = job_id if job_id in tops or parent is None else top_of.get(parent, job_id)
     held = {top_of[job_id] for job_id in unfinished}
     return {job_id for job_id in rows if top_of[job_id] not in held}
 

@@ -78,7 +78,12 @@ class Work:
 
     def _write(self, jobs: list[Job], fields: list[str]) -> None:
         first = {name: getattr(jobs[0], name) for name in fields}
-        if all(getattr(job, name) == value for job in jobs[1:] for name, value in first.items()):
+        if all(_same(getattr(job, name), value) for job in jobs[1:] for name, value in first.items()):
             self.engine.update_jobs((job.pk for job in jobs), first)
         else:
             self.engine.write_jobs(jobs, fields)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether both are stored alike: 0, 0.0 and False are equal and aren't the same JSON, alone or in a list."""
+    return one is other or (type(one) is type(other) and not isinstance(one, (dict, list)) and one == other)

@@ -66,7 +66,8 @@ class Command(ConveyorCommand):
             self._introduce(using, terminal, queues, options)
         connections[using].close()  # the worker's threads have their own
         many = options["processes"] > 1 or options["reload"]
-        with logging_to(self.stdout, options["verbosity"], self.style, with_pid=many):
+        redirected = options.get("stdout") is not None  # who does that wants to read it there
+        with logging_to(self.stdout, options["verbosity"], self.style, always=redirected, with_pid=many):
             supervises = many and not self._supervisor
             code = self._supervise(options) if supervises else self._work(using, queues, options)
         if code:
