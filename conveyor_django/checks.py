@@ -44,7 +44,7 @@ def check_processors(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(TAG, Tags.database)
+@register(Tags.database)  # not TAG too: by that, Django 6.1 would connect unasked
 def check_databases(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Versions and sessions of the databases that hold jobs; connects, so only where Django asks for it."""
     aliases = [alias for alias in databases or () if router.allow_migrate_model(alias, Job)]

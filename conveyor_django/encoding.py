@@ -5,8 +5,10 @@ Values are refused with a reason; the texts of errors are never refused but clea
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from .exceptions import InvalidNode
@@ -16,11 +18,25 @@ MAX_NAME = 255
 MAX_REASON = 4_000
 MAX_TEXT = 64 * 1024
 _MAX_INT = 2**63
+_TEXT_OR_LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?[\d.]+e\+\d+')
 
 
 _json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 Path = Any  # a field's name, or (the path above, a key): put into words only for an error
+
+
+class PortableEncoder(json.JSONEncoder):
+    """Writes large floats without an exponent: PostgreSQL would give back 1e+23 as the int that it isn't."""
+
+    def encode(self, o: Any) -> str:
+        text = super().encode(o)
+        return _TEXT_OR_LARGE_FLOAT.sub(_positional, text) if "e+" in text else text
+
+
+def _positional(match: re.Match[str]) -> str:
+    token = match[0]
+    return token if token.startswith('"') else f"{Decimal(token):f}.0"
 
 
 def kind(value: object) -> str:

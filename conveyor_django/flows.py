@@ -11,7 +11,7 @@ from .engines import get_engine
 from .flatten import check_job_ids, flatten
 from .models import Job
 from .transitions import enqueue
-from .trees import FlowJob, FlowResult, result_of
+from .trees import NODE_COLUMNS, FlowJob, FlowResult, result_of
 
 
 class FlowProducer:
@@ -55,16 +55,18 @@ class FlowProducer:
         return self._stored(top, depth)
 
     def _stored(self, top: Job, depth: int | None = None) -> FlowResult:
-        jobs = Job.objects.using(self.using).defer("return_value", "progress", "failed_reason", "stacktrace")
+        jobs = Job.objects.using(self.using)
         if depth is not None:
             jobs = jobs.filter(depth__lte=top.depth + depth)
         if top.root_id == top.pk:
-            found = list(jobs.filter(root_id=top.pk))
+            found = list(jobs.filter(root_id=top.pk).values_list(*NODE_COLUMNS, named=True))
         else:
             engine = get_engine(self.using)
             chunks = engine.chunks(engine.subtree_ids([top.pk]))
-            found = [job for chunk in chunks for job in jobs.filter(pk__in=chunk)]
-        return result_of({job.pk: job for job in [top, *found]}.values(), top.pk)  # top, should it be gone by now
+            pages = (jobs.filter(pk__in=chunk).values_list(*NODE_COLUMNS, named=True) for chunk in chunks)
+            found = [node for page in pages for node in page]
+        nodes: list[Any] = [top, *found]  # top alone, should it be gone by now
+        return result_of({node.pk: node for node in nodes}.values(), top.pk)
 
     aadd = sync_to_async(add)
     aadd_bulk = sync_to_async(add_bulk)

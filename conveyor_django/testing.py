@@ -1,7 +1,9 @@
 """For tests: run jobs inline, inside `TestCase` too."""
 
+from typing import Any
+
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import DatabaseError, router, transaction
+from django.db import DatabaseError, connections, router, transaction
 from django.utils import timezone, translation
 
 from .ids import new_id
@@ -34,13 +36,14 @@ def drain(*queues: str, using: str | None = None) -> int:
 
 
 def _run(attempt: Attempt, using: str) -> Outcome:
-    savepoint = transaction.savepoint(using)  # none outside of atomic()
+    connection: Any = connections[using]  # its `savepoint` can be None, whatever the stubs say
+    savepoint = connection.savepoint()  # none outside of atomic()
     outcome = async_to_sync(attempt.arun)() if attempt.is_async else attempt.run()
     try:
-        transaction.savepoint_commit(savepoint, using)
+        connection.savepoint_commit(savepoint)
     except DatabaseError:  # a statement of the processor failed, and with it the caller's transaction
         transaction.set_rollback(False, using)
-        transaction.savepoint_rollback(savepoint, using)
+        connection.savepoint_rollback(savepoint)
     return outcome
 
 

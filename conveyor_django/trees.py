@@ -61,6 +61,9 @@ class FlowResult:
     __hash__ = None  # type: ignore[assignment]
 
 
+NODE_COLUMNS = ("pk", "name", "queue_name", "data", "state", "parent_id")  # what `result_of` reads
+
+
 def result_of(jobs: "Iterable[Job]", top: Any) -> FlowResult:
     """The result for the job whose id is `top`, out of the jobs of its subtree; siblings in ascending id."""
     ordered = sorted(jobs, key=lambda job: job.pk)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from django.core.checks import CheckMessage, run_checks
+from django.core.checks import CheckMessage, Tags, run_checks
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 from django.test import override_settings
 
 from conveyor_django import processor, registry
@@ -17,7 +17,9 @@ from tests.app import jobs
 
 
 def found(databases: list[str] | None = None) -> list[CheckMessage]:
-    return run_checks(tags=[TAG], databases=databases)
+    tags = [TAG, Tags.database] if databases else [TAG]
+    messages = run_checks(tags=tags, databases=databases)
+    return [message for message in messages if message.id.startswith("conveyor_django.")]
 
 
 def only(messages: list[CheckMessage]) -> tuple[str, str, str]:
@@ -191,7 +193,7 @@ def session(*statements: str) -> Iterator[None]:
 @only_on("sqlite")
 class TestSQLite:
     def test_transactions_that_are_not_immediate(self, monkeypatch):
-        monkeypatch.setattr(connection, "transaction_mode", None)
+        monkeypatch.setattr(connections["default"], "transaction_mode", None)
         number, message, hint = only(found(["default"]))
         assert number == "W015"
         assert message.startswith("Database 'default': ")

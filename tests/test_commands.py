@@ -11,12 +11,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
 from django.core.management.color import no_style
+from django.db import connections
 from django.utils import timezone
 
 from conveyor_django import FlowProducer, JobState, Queue, processor, registry
 from conveyor_django.ids import new_id
 from conveyor_django.management.durations import seconds_of
 from conveyor_django.management.logs import logging_to
+from conveyor_django.management.output import Terminal
+from conveyor_django.management.startup import database_label, introduce
 from conveyor_django.models import Job
 from conveyor_django.testing import drain
 from conveyor_django.worker.log import duration, logger
@@ -72,7 +75,7 @@ class TestFlow:
         lines = run("flow", report.root).splitlines()
         assert [line.split()[:3] for line in lines[:8]] == [
             ["send-report", "✗", "failed"],
-            ["through", "its", "child"],
+            ["│", "through", "its"],
             ["├─", "fetch", "✓"],
             ["├─", "boom", "✗"],
             ["│", "ValueError:", r"bell\x07"],
@@ -319,7 +322,7 @@ class TestRunWorkerRefuses:
             (["--concurrency", "0"], "--concurrency must be 1 or more, not 0"),
             (["--processes", "-1"], "--processes must be 1 or more, not -1"),
             (["--max-jobs", "0"], "--max-jobs must be 1 or more, not 0"),
-            (["--poll-interval", "0"], "--poll-interval must be above 0"),
+            (["--poll-interval", "-0.5"], "--poll-interval must be a number of seconds, 0 or more"),
             (["--poll-interval", "nan"], "--poll-interval must be a number of seconds"),
             (["--shutdown-timeout", "-1"], "--shutdown-timeout must be a number of seconds"),
             (["--concurrency", "many"], "invalid int value: 'many'"),
@@ -346,6 +349,20 @@ class TestRunWorkerRefuses:
             run("runworker", "process-add", "--until-idle", *arguments)
 
 
+def test_a_worker_introduces_itself_in_lines_that_fit():
+    names = [f"send-the-{number}th-report" for number in range(70)]
+    for name in names:
+        processor("reports", name)(len)
+    terminal = Terminal(OutputWrapper(out := StringIO()), no_style())
+    introduce(terminal, "default", ["reports", "idle"], concurrency=4, processes=3)
+    output = " ".join(out.getvalue().split())
+    assert "queues reports, idle" in output
+    assert "processors 70: reports/send-the-0th-report, " in output
+    assert " and 10 more" in output
+    assert "4 jobs at a time in each of 3 processes" in output
+    assert max(map(len, out.getvalue().splitlines()[2:])) <= 100
+
+
 @pytest.mark.django_db(transaction=True)
 def test_runworker_from_code():
     job = Queue("process-add").add("add", {"a": 1, "b": 2})
@@ -356,10 +373,21 @@ def test_runworker_from_code():
     assert not logger.handlers
 
 
+def test_the_database_is_named_without_its_password(monkeypatch):
+    settings = connections["default"].settings_dict
+    monkeypatch.setattr(
+        connections["default"], "settings_dict", settings | {"USER": "u", "PASSWORD": "secret", "HOST": "db.example"}
+    )
+    label = database_label("default")
+    assert label.startswith("default: ")
+    assert label.endswith(f"{settings['NAME']} on db.example")
+    assert "secret" not in label
+
+
 @contextmanager
 def said_at(verbosity: int) -> Iterator[StringIO]:
     out = StringIO()
-    with logging_to(OutputWrapper(out), verbosity, no_style()):
+    with logging_to(Terminal(OutputWrapper(out), no_style()), verbosity):
         yield out
 
 

@@ -91,7 +91,9 @@ def cases() -> Iterator[Any]:
 
 def comments(code: str) -> dict[int, str]:
     tokens = tokenize.generate_tokens(io.StringIO(code).readline)
-    return {token.start[0]: token.string.removeprefix("#").strip() for token in tokens if token.type == tokenize.COMMENT}
+    return {
+        token.start[0]: token.string.removeprefix("#").strip() for token in tokens if token.type == tokenize.COMMENT
+    }
 
 
 def run(block: Block, names: dict[str, Any]) -> None:
@@ -149,7 +151,9 @@ def test_an_example_that_is_wrong_is_noticed() -> None:
 
 
 def test_diagram_shows_the_transitions() -> None:
-    [diagram] = re.findall(r"^```mermaid\n(.*?)^```$", (ROOT / "docs" / "design.md").read_text(), re.DOTALL | re.MULTILINE)
+    [diagram] = re.findall(
+        r"^```mermaid\n(.*?)^```$", (ROOT / "docs" / "design.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     arrows = re.findall(r"^ *(\S+) --> (\S+) : .+$", diagram, re.MULTILINE)
     assert len(arrows) == diagram.count("-->")
     states = {None: "[*]", **{state: state.value.replace("-", "_") for state in JobState}}
@@ -187,7 +191,9 @@ def command_names() -> list[str]:
 
 def check_ids() -> set[str]:
     sources = [PACKAGE / "checks.py", *(PACKAGE / "engines").glob("*.py")]
-    return {f"conveyor_django.{number}" for path in sources for number in re.findall(r'"([EW]\d{3})"', path.read_text())}
+    return {
+        f"conveyor_django.{number}" for path in sources for number in re.findall(r'"([EW]\d{3})"', path.read_text())
+    }
 
 
 @pytest.mark.parametrize(
@@ -217,7 +223,9 @@ def test_reference_is_complete(title: str, names: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "defaults"), [("JobOptions", DEFAULTS), ("Settings", vars(conf.Settings()))], ids=["JobOptions", "Settings"]
+    ("title", "defaults"),
+    [("JobOptions", DEFAULTS), ("Settings", vars(conf.Settings()))],
+    ids=["JobOptions", "Settings"],
 )
 def test_reference_has_the_defaults(title: str, defaults: dict[str, Any]) -> None:
     rows = re.findall(r"^\| `(\w+)` \| `?(.+?)`? \|", section(title), re.MULTILINE)

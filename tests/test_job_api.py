@@ -14,7 +14,7 @@ from conveyor_django.exceptions import InvalidJobState, InvalidNode
 from conveyor_django.models import Job, QueueState
 
 from .processes import wait_for
-from .workers import work, working, wait
+from .workers import wait, work, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

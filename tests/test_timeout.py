@@ -33,12 +33,10 @@ def blocked():
 
     class Blocked:
         go = threading.Event()
-        started = threading.Semaphore(0)
         ended = threading.Semaphore(0)
 
     @processor("timed", "block")
     def block(job):
-        Blocked.started.release()
         try:
             wait(Blocked.go)
             return "late"
@@ -83,9 +81,10 @@ def test_a_retry_may_overlap_with_the_attempt_that_ran_out_of_time(blocked):
     @processor("timed", "job")
     def process(job):
         if job.attempts_made == 1:
-            blocked.started.release()
-            wait(blocked.go)
-            blocked.ended.release()
+            try:
+                wait(blocked.go)
+            finally:
+                blocked.ended.release()
         return job.attempts_made
 
     job = add(attempts=2, timeout=0.5)
@@ -201,17 +200,17 @@ def test_a_timeout_is_a_failed_attempt_like_any_other(blocked):
 
 
 class StrikingLock:
-    """Lets an interrupt that was on its way strike inside the `nth` critical section."""
+    """Lets an interrupt that was on its way strike just before the `nth` critical section."""
 
     def __init__(self, nth):
         self.left = nth
         self._lock = threading.Lock()
 
     def __enter__(self):
-        self._lock.acquire()
         self.left -= 1
         if self.left == 0:
             interrupt_here(JobTimeout)
+        self._lock.acquire()
 
     def __exit__(self, *error):
         self._lock.release()

@@ -1,11 +1,14 @@
 """Workers in the test's own process."""
 
+import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from django.db import connections
+from django.db import DatabaseError, connection, connections
 
 from conveyor_django import Worker
 
@@ -53,3 +56,43 @@ def running(worker: Worker, **how: Any) -> Iterator[threading.Thread]:
 def wait(event: threading.Event) -> None:
     """For processors: until the test says so, at most for a while."""
     assert event.wait(PATIENCE), "the test did not set the event"
+
+
+# The database's sessions
+
+
+def sessions() -> int:
+    """How many connections there are to the test's database, of this process and others."""
+    if connection.vendor == "sqlite":
+        name = str(connection.settings_dict["NAME"])
+        files = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+        return files.count(name)
+    return len(_session_ids())
+
+
+def terminate_sessions(only: Any = None) -> int:
+    """End all sessions but this thread's, or that of one connection, from the server's side; returns how many."""
+    ids = [_own_id(only)] if only else [number for number in _session_ids() if number != _own_id(connection)]
+    end = "SELECT pg_terminate_backend(%s)" if connection.vendor == "postgresql" else "KILL %s"
+    with contextlib.closing(connection.copy()) as other, other.cursor() as cursor:
+        for number in ids:
+            with contextlib.suppress(DatabaseError):  # it is gone already
+                cursor.execute(end, [number])
+    return len(ids)
+
+
+def _session_ids() -> list[int]:
+    statement = {
+        "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = %s",
+        "mysql": "SELECT id FROM information_schema.processlist WHERE db = %s",
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [connection.settings_dict["NAME"]])
+        return [number for (number,) in cursor.fetchall()]
+
+
+def _own_id(session: Any) -> int:
+    statement = "SELECT pg_backend_pid()" if session.vendor == "postgresql" else "SELECT connection_id()"
+    with session.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()[0]

@@ -43,7 +43,8 @@ class Listener(ABC):
 
 class Engine:
     lock_hint = ""  # makes the lock go through the primary key
-    children_hint = ""  # finds children through their index, whatever the table's statistics say
+    children_hint = ""  # makes the way down go through the parents' index
+    ordered_join = "JOIN"  # from what was found to what is above or below it, whatever the table's statistics say
     lock_clause = ""
     skip_locked_clause = ""
     delete_order = ""
@@ -200,7 +201,7 @@ class Engine:
         with self.connection.cursor() as cursor:
             for chunk in chunks:
                 if start := [pk for pk in chunk if pk not in found]:  # else a long chain would be walked many times
-                    cursor.execute(statement.format(marks=sql.marks(start), **parts), self._ids(start))
+                    cursor.execute(statement.format(marks=sql.marks(start), join=self.ordered_join, **parts), self._ids(start))
                     rows = ((sql.as_uuid(row[0]), sql.as_uuid(row[1]), *row[2:]) for row in cursor.fetchall())
                     found.update((row[0], row) for row in rows)
         return found.values()

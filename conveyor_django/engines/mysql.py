@@ -26,6 +26,7 @@ _UUID_ORDER_BROKEN = [  # MDEV-29959: from, and the first without it
 class MySQLEngine(Engine):
     lock_hint = "FORCE INDEX (PRIMARY)"  # through another index the locks would come in another order
     children_hint = "FORCE INDEX (conveyor_job_parent)"
+    ordered_join = "STRAIGHT_JOIN"
     lock_clause = "FOR UPDATE"
     skip_locked_clause = "FOR UPDATE SKIP LOCKED"
     delete_order = "ORDER BY id"

@@ -15,7 +15,7 @@ SUBTREE = f"""
 WITH RECURSIVE sub(id, parent_id) AS (
     SELECT id, parent_id FROM {JOB} WHERE id IN ({{marks}})
     UNION
-    SELECT c.id, c.parent_id FROM sub JOIN {JOB} c {{hint}} ON c.parent_id = sub.id {{only}}
+    SELECT c.id, c.parent_id FROM sub {{join}} {JOB} c {{hint}} ON c.parent_id = sub.id {{only}}
 ) SELECT id, parent_id FROM sub"""
 
 ANCESTORS = f"""
@@ -23,7 +23,7 @@ WITH RECURSIVE up(id, parent_id, state, policy, failed_by) AS (
     SELECT id, parent_id, state, fail_parent_on_child_failure, failed_by FROM {JOB} WHERE id IN ({{marks}})
     UNION
     SELECT p.id, p.parent_id, p.state, p.fail_parent_on_child_failure, p.failed_by
-    FROM up JOIN {JOB} p {{hint}} ON p.id = up.parent_id WHERE {{condition}}
+    FROM up {{join}} {JOB} p {{hint}} ON p.id = up.parent_id WHERE {{condition}}
 ) SELECT id, parent_id, state, policy FROM up"""
 
 

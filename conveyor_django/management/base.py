@@ -86,4 +86,4 @@ def checked_queues(names: list[str]) -> list[str]:
 
 def _sentence(error: BaseException) -> str:
     text = printable(" ".join(str(error).split()), 500)
-    return text[:1].upper() + text[1:].rstrip(".") + "."
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")

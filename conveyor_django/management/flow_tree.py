@@ -24,7 +24,8 @@ class Node:
     job: Job
     level: int
     branch: str  # drawn before its name
-    below: str  # drawn before what belongs to it, in the lines underneath
+    below: str  # drawn before the branches of its children
+    under: str = ""  # drawn before more lines of its own
 
     def ran(self, now: datetime) -> float | None:
         """Seconds of the latest attempt, so far if it is running."""
@@ -77,6 +78,7 @@ def _walk(top: Job, children: dict[UUID | None, list[Job]], branches: tuple[str,
     while stack:
         node = stack.pop()
         found = children.get(node.job.pk, [])
+        node.under = node.below + (stem if found else " " * len(stem))
         yield node
         for job in reversed(found):
             is_last = job is found[-1]

@@ -4,26 +4,21 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.core.management.base import OutputWrapper
-from django.core.management.color import Style
-
 from conveyor_django.worker.log import logger
+
+from .output import Terminal
 
 _LEVELS = {0: logging.ERROR, 1: logging.INFO}  # from 2 on DEBUG: a line a job
 
 
 @contextmanager
-def logging_to(
-    stream: OutputWrapper, verbosity: int, style: Style, *, always: bool = False, with_pid: bool = False
-) -> Iterator[None]:
+def logging_to(terminal: Terminal, verbosity: int, *, always: bool = False, with_pid: bool = False) -> Iterator[None]:
     """The site's own logging is left as it is, but for its level from verbosity 2 on; `always` says it here too."""
     level = _LEVELS.get(verbosity, logging.DEBUG)
     handler = None
     before = logger.level
     if always or not logger.hasHandlers():
-        handler = logging.StreamHandler(stream)
-        handler.terminator = ""  # the stream ends the line
-        handler.setFormatter(_Lines(style, with_pid=with_pid))
+        handler = _Handler(terminal, with_pid=with_pid)
         logger.addHandler(handler)
         logger.setLevel(level)
     elif level == logging.DEBUG:
@@ -36,12 +31,21 @@ def logging_to(
             logger.removeHandler(handler)
 
 
-class _Lines(logging.Formatter):
-    def __init__(self, style: Style, *, with_pid: bool) -> None:
+class _Handler(logging.Handler):
+    def __init__(self, terminal: Terminal, *, with_pid: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
         pid = " [%(process)d]" if with_pid else ""
-        super().__init__(f"%(asctime)s{pid}  %(message)s", datefmt="%H:%M:%S")
-        self._styles = {logging.WARNING: style.WARNING, logging.ERROR: style.ERROR}
+        self.setFormatter(logging.Formatter(f"%(asctime)s{pid}  %(message)s", datefmt="%H:%M:%S"))
 
-    def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        return self._styles[record.levelno](line) if record.levelno in self._styles else line
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+            if record.levelno >= logging.ERROR:
+                line = self._terminal.bad(line)
+            elif record.levelno == logging.WARNING:
+                line = self._terminal.warning(line)
+            self._terminal.say(line)
+            self._terminal.flush()
+        except Exception:  # a closed pipe, say: as every handler of logging's own
+            self.handleError(record)

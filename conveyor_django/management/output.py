@@ -43,6 +43,9 @@ class Terminal:
     def say(self, line: str = "") -> None:
         self._stream.write(line.encode(self._encoding, "backslashreplace").decode(self._encoding))
 
+    def flush(self) -> None:
+        self._stream.flush()
+
     def say_json(self, value: Any) -> None:
         self._stream.write(json.dumps(value, indent=2))  # ASCII, so control characters are escaped too
 
@@ -57,6 +60,12 @@ class Terminal:
 
     def strong(self, text: str) -> str:
         return f"\x1b[1m{text}\x1b[0m" if self._coloured and text.strip() else text
+
+    def warning(self, text: str) -> str:
+        return self.in_color_of(JobState.DELAYED, text)
+
+    def bad(self, text: str) -> str:
+        return self.in_color_of(JobState.FAILED, text)
 
     def branches(self) -> tuple[str, str, str]:
         """What stands before a child, before the last one, and before what is below a child that isn't the last."""

@@ -1,5 +1,6 @@
 """What a worker says when it starts: which queues, processors and database it has."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from django.core.management.base import CommandError
@@ -11,7 +12,8 @@ from conveyor_django.encoding import printable
 from .base import checked_queues
 from .output import Terminal, count_of
 
-_SHOWN = 12  # processors by name; of more, only how many
+_SHOWN = 60  # processors by name
+_WIDTH, _INDENT = 100, 15
 
 
 def queues_to_serve(named: list[str]) -> list[str]:
@@ -33,13 +35,21 @@ def introduce(terminal: Terminal, using: str, queues: Sequence[str], *, concurre
     facts = {
         "database": database_label(using),
         "queues": ", ".join(printable(name) for name in queues),
-        "processors": f"{len(labels)}{': ' + ', '.join(labels) if 0 < len(labels) <= _SHOWN else ''}",
+        "processors": f"{len(labels)}: {_listed(labels)}" if labels else "none",
         "concurrency": jobs if processes == 1 else f"{jobs} in each of {processes} processes",
     }
     terminal.say(terminal.strong("Conveyor worker"))
     for name, value in facts.items():
-        terminal.say(f"  {terminal.quiet(f'{name:<12}')} {value}")
+        first, *others = textwrap.wrap(value, _WIDTH - _INDENT, break_on_hyphens=False, break_long_words=False)
+        terminal.say(f"  {terminal.quiet(f'{name:<12}')} {first}")
+        for line in others:
+            terminal.say(" " * _INDENT + line)
     terminal.say(terminal.quiet("Ctrl-C or SIGTERM lets the running jobs end; a second one ends at once."))
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+    return ", ".join(labels[:_SHOWN]) + more
 
 
 def _label(processor: registry.Processor) -> str:

@@ -1,3 +1,4 @@
+import conveyor_django.encoding
 import conveyor_django.ids
 import conveyor_django.indexes
 import django.db.models.deletion
@@ -57,7 +58,7 @@ class Migration(migrations.Migration):
                 ('queue_name', models.CharField(max_length=255, verbose_name='queue')),
                 ('name', models.CharField(max_length=255, verbose_name='name')),
                 ('job_id', models.CharField(blank=True, help_text='custom id, unique in its queue', max_length=255, null=True, verbose_name='job_id')),
-                ('data', models.JSONField(default=dict, null=True, verbose_name='data')),
+                ('data', models.JSONField(default=dict, encoder=conveyor_django.encoding.PortableEncoder, null=True, verbose_name='data')),
                 ('state', models.CharField(choices=[('waiting', 'Waiting'), ('waiting-children', 'Waiting-children'), ('delayed', 'Delayed'), ('active', 'Active'), ('completed', 'Completed'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], max_length=16, verbose_name='state')),
                 ('depth', models.PositiveIntegerField(default=0)),
                 ('pending_children', models.PositiveIntegerField(default=0)),
@@ -77,8 +78,8 @@ class Migration(migrations.Migration):
                 ('epoch', models.BigIntegerField(default=0)),
                 ('attempts_made', models.PositiveIntegerField(default=0)),
                 ('stalls', models.PositiveIntegerField(default=0)),
-                ('progress', models.JSONField(blank=True, null=True)),
-                ('return_value', models.JSONField(blank=True, null=True)),
+                ('progress', models.JSONField(blank=True, encoder=conveyor_django.encoding.PortableEncoder, null=True)),
+                ('return_value', models.JSONField(blank=True, encoder=conveyor_django.encoding.PortableEncoder, null=True)),
                 ('failed_reason', models.TextField(blank=True, default='')),
                 ('stacktrace', models.TextField(blank=True, default='')),
                 ('failed_by', models.UUIDField(blank=True, null=True)),

@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from conveyor_django.encoding import MAX_NAME
+from conveyor_django.encoding import MAX_NAME, PortableEncoder
 from conveyor_django.ids import new_id
 from conveyor_django.indexes import SparseIndex, StateIndex
 from conveyor_django.querysets import JobQuerySet
@@ -22,7 +22,7 @@ class Job(JobVerbs, JobHandle, models.Model):
     job_id = models.CharField(  # noqa: DJ001 - NULLs are not in the unique index
         _("job_id"), max_length=MAX_NAME, null=True, blank=True, help_text=_("custom id, unique in its queue")
     )
-    data = models.JSONField(_("data"), null=True, default=dict)
+    data = models.JSONField(_("data"), null=True, default=dict, encoder=PortableEncoder)
     state = models.CharField(_("state"), max_length=16, choices=JobState.choices)
 
     # the tree: no cascades (Django's collector recurses), deletes are set-based
@@ -62,8 +62,8 @@ class Job(JobVerbs, JobHandle, models.Model):
 
     attempts_made = models.PositiveIntegerField(default=0)
     stalls = models.PositiveIntegerField(default=0)
-    progress = models.JSONField(null=True, blank=True)
-    return_value = models.JSONField(null=True, blank=True)
+    progress = models.JSONField(null=True, blank=True, encoder=PortableEncoder)
+    return_value = models.JSONField(null=True, blank=True, encoder=PortableEncoder)
     failed_reason = models.TextField(blank=True, default="")
     stacktrace = models.TextField(blank=True, default="")
     failed_by = models.UUIDField(null=True, blank=True)  # the child that failed this parent

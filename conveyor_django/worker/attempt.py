@@ -124,16 +124,18 @@ class Attempt(Run):
             self._thread = thread
 
     def _disarm(self) -> None:
-        """From here on nothing is raised in this thread, also not what was on its way."""
+        """From here on nothing is raised in this thread; an interrupt on its way is raised by this call."""
         with self._guard:
-            if self._thread is not None:
-                _raise_in(self._thread, None)
             self._thread = None
+        if self._interrupt is not None:
+            # CPython raises it at a turn of a loop; taking it back instead (SetAsyncExc with NULL) would leave
+            # Python 3.11 and 3.12 slow, and hanging under a tracer, for the rest of the process's life
+            for _ in range(100):
+                pass
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    target = ctypes.py_object(error) if error else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), target)
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
 
 
 def _set_locale() -> None:

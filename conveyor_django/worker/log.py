@@ -118,7 +118,8 @@ def left_behind(job_ids: Collection[UUID]) -> None:
 
 
 def database_away(error: BaseException, pause: float) -> None:
-    logger.warning("database not available (%s); next try in %s", printable(error), duration(pause))
+    reason = printable(" ".join(str(error).split()))
+    logger.warning("database not available (%s); next try in %s", reason, duration(pause))
 
 
 def database_back() -> None:

@@ -1,16 +1,10 @@
 """`--reload`: notices that the code has changed, with Django's own watchers; draining is the worker's."""
 
-import os
 from collections.abc import Iterator
 
 from django.utils import autoreload
 
 RELOAD = 3  # the exit code that asks for a new process: autoreload's own
-
-
-def mark_reloadable() -> None:
-    """Some code asks, as under runserver, whether this is the process that is started anew."""
-    os.environ[autoreload.DJANGO_AUTORELOAD_ENV] = "true"
 
 
 def code_changes() -> Iterator[bool]:

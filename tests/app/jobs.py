@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 
 from conveyor_django import processor
 
@@ -28,3 +29,11 @@ def sleep(job):
 def block(job):
     """One blocking call, which nothing interrupts."""
     threading.Event().wait(job.data["seconds"])
+
+
+@processor("process-once")
+def once(job):
+    """Blocks until it is killed, unless the file is there when it starts."""
+    while not Path(job.data["file"]).exists() or job.stalls == 0:
+        time.sleep(0.01)
+    return "second time"

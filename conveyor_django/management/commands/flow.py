@@ -56,27 +56,28 @@ def _find(using: str, job_id: object) -> Job:
 
 def _lines(nodes: Sequence[Node], terminal: Terminal, now: datetime) -> Iterator[str]:
     names = {node.job.pk: node.job.name for node in nodes}
-    labels = [node.branch + printable(node.job.name, 80) for node in nodes]
-    width = min(max(map(len, labels)), MAX_LABEL)
-    queues = max(len(printable(node.job.queue_name, 40)) for node in nodes)
+    labels = [printable(node.job.name, 80) for node in nodes]
+    width = max(len(node.branch) + len(label) for node, label in zip(nodes, labels, strict=True))
+    queue_width = max(len(printable(node.job.queue_name, 40)) for node in nodes)
     for node, label in zip(nodes, labels, strict=True):
         job, ran = node.job, node.ran(now)
-        gap = " " * (width - len(label))
-        state = terminal.in_color_of(job.state, f"{terminal.with_icon(job.state):<{STATE_WIDTH}}")
-        yield (
-            f"{terminal.quiet(node.branch)}{label[len(node.branch) :]}{gap}  {state}  "
-            f"{'' if ran is None else duration(ran):>11}  {printable(job.queue_name, 40):<{queues}}  "
-            f"{terminal.quiet(str(job.pk))}{_attempts(job)}"
-        ).rstrip()
+        cells = [
+            f"{terminal.quiet(node.branch)}{label:<{min(width, MAX_LABEL) - len(node.branch)}}",
+            terminal.in_color_of(job.state, f"{terminal.with_icon(job.state):<{STATE_WIDTH}}"),
+            f"{'' if ran is None else duration(ran):>11}",
+            f"{printable(job.queue_name, 40):<{queue_width}}",
+            terminal.quiet(str(job.pk)),
+            _attempts(job),
+        ]
+        yield "  ".join(cells).rstrip()
         if remark := _remark(job, names, now):
-            is_bad = job.state == JobState.FAILED
-            stem = terminal.quiet(node.below)
-            yield f"{stem}  {terminal.in_color_of(job.state, remark) if is_bad else terminal.quiet(remark)}"
+            styled = terminal.bad(remark) if job.state == JobState.FAILED else terminal.quiet(remark)
+            yield terminal.quiet(node.under) + styled
 
 
 def _attempts(job: Job) -> str:
     many = job.attempts_made > 1 or (job.attempts_made and job.max_attempts > 1)
-    return f"  attempt {job.attempts_made} of {job.max_attempts}" if many else ""
+    return f"attempt {job.attempts_made} of {job.max_attempts}" if many else ""
 
 
 def _remark(job: Job, names: dict[Any, str], now: datetime) -> str:

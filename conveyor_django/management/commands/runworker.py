@@ -14,7 +14,6 @@ from conveyor_django.management.logs import logging_to
 from conveyor_django.management.output import Terminal
 from conveyor_django.management.startup import introduce, queues_to_serve, unserved
 from conveyor_django.worker.attendant import Attendant
-from conveyor_django.worker.reload import mark_reloadable
 from conveyor_django.worker.supervisor import SUPERVISED, Supervisor
 
 _RELOAD_PAUSE = 5.0  # seconds at most until code that could not be loaded is tried again
@@ -67,7 +66,7 @@ class Command(ConveyorCommand):
         connections[using].close()  # the worker's threads have their own
         many = options["processes"] > 1 or options["reload"]
         redirected = options.get("stdout") is not None  # who does that wants to read it there
-        with logging_to(self.stdout, options["verbosity"], self.style, always=redirected, with_pid=many):
+        with logging_to(terminal, options["verbosity"], always=redirected, with_pid=many):
             supervises = many and not self._supervisor
             code = self._supervise(options) if supervises else self._work(using, queues, options)
         if code:
@@ -79,7 +78,7 @@ class Command(ConveyorCommand):
         if options["verbosity"]:
             numbers = {name: options[name] for name in ("concurrency", "processes")}
             introduce(terminal, using, queues, **numbers)
-            self.stdout.flush()
+            terminal.flush()
 
     def _supervise(self, options: dict[str, Any]) -> int:
         if not self._is_program:
@@ -89,8 +88,6 @@ class Command(ConveyorCommand):
         return Supervisor(get_child_arguments(), options["processes"], finite=finite, **pause).run()
 
     def _work(self, using: str, queues: list[str], options: dict[str, Any]) -> int:
-        if options["reload"]:
-            mark_reloadable()
         settings = {name: options[name] for name in ("concurrency", "poll_interval", "shutdown_timeout")}
         worker = Worker(queues, using=using, **settings)
         limits = {name: options[name] for name in ("until_idle", "max_jobs", "reload")}
@@ -109,8 +106,6 @@ def _check_numbers(options: dict[str, Any]) -> None:
     for name in ("poll_interval", "shutdown_timeout"):
         if not (math.isfinite(options[name]) and options[name] >= 0):
             raise CommandError(f"{_flag(name)} must be a number of seconds, 0 or more, not {options[name]}.")
-    if options["poll_interval"] == 0:
-        raise CommandError("--poll-interval must be above 0: 1 is one look a second.")
 
 
 def _flag(name: str) -> str:
