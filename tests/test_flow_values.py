@@ -4,14 +4,13 @@ from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conveyor_django.encoding import normalize
 from conveyor_django.outcomes import Completed
 
-from .helpers import add, fail, finish, ids, job, node, settle, start
+from .helpers import add, finish, ids, job, node, settle, start
 
 pytestmark = pytest.mark.django_db
 
@@ -128,20 +127,6 @@ def test_only_direct_children_count():
     finish("parent", "near")
     assert list(start("root").get_children_values().values()) == ["near"]
     assert job("child").get_children_values() == {}
-
-
-def test_values_and_failures_from_async_code():
-    add(node("parent", node("a"), node("b"), policy="ignore"))
-    finish("a", 1)
-    fail("b", "why")
-    a, b = ids("a", "b")
-
-    parent = job("parent")
-
-    async def read():
-        return await parent.aget_children_values(), await parent.aget_children_failures()
-
-    assert async_to_sync(read)() == ({a: 1}, {b: "why"})
 
 
 def test_values_are_read_in_pages(monkeypatch):

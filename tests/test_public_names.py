@@ -1,6 +1,5 @@
-"""The names that users import: there, lazy, with these signatures; mappings as good as dataclasses; async forms."""
+"""The names that users import: there, lazy, with these signatures; mappings as good as dataclasses."""
 
-import asyncio
 import dataclasses
 import inspect
 import subprocess
@@ -8,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from asgiref.sync import async_to_sync
 
 import conveyor_django
 from conveyor_django import (
@@ -26,9 +24,8 @@ from conveyor_django import (
 )
 from conveyor_django.exceptions import InvalidJob, InvalidNode
 from conveyor_django.models import Job
-from conveyor_django.testing import adrain, drain
 
-from .helpers import add, finish, job, node, start, states
+from .helpers import add, finish, node
 
 NAMES = {
     "FlowProducer",
@@ -79,8 +76,8 @@ def test_what_needs_no_database_is_imported_before_the_app_registry_is_ready():
     """An app may import these where it is loaded itself: in its `__init__` or in its config's module."""
     out = in_a_new_process(
         "from django.conf import settings; settings.configure()\n"
-        "from conveyor_django import Backoff, ChildFailurePolicy, FlowJob, FlowResult, JobOptions, JobState, JobSummary\n"
-        "from conveyor_django import processor\n"
+        "from conveyor_django import Backoff, ChildFailurePolicy, FlowJob, FlowResult, JobOptions, JobState\n"
+        "from conveyor_django import JobSummary, processor\n"
         "@processor('q', 'n', attempts=3, backoff={'type': 'fixed'})\n"
         "def work(job): ...\n"
         "print(FlowJob('a', 'q', opts=JobOptions(attempts=2)).name, JobState.WAITING.value, work.__name__)"
@@ -275,76 +272,3 @@ def test_what_is_no_flow(flow, why):
     with pytest.raises(InvalidJob, match=why.replace("flow", r"flows\[1\]", 1) if why.startswith("flow") else why):
         FlowProducer().add_bulk([node("fine"), flow])
     assert not Job.objects.exists()
-
-
-# Async forms
-
-
-@pytest.mark.parametrize("name", ["add", "add_bulk", "get_flow"])
-def test_async_forms_of_flow_producer(name):
-    assert inspect.iscoroutinefunction(inspect.unwrap(getattr(FlowProducer, f"a{name}").__call__)) or callable(
-        getattr(FlowProducer, f"a{name}")
-    )
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    "run", [asyncio.run, lambda coroutine: async_to_sync(lambda: coroutine)()], ids=["loop", "sync"]
-)
-def test_producers_and_queues_from_async_code(run):
-    async def use():
-        producer = FlowProducer()
-        result = await producer.aadd(node("root", node("child")))
-        assert (await producer.aget_flow(result.job.id)) == result
-        assert len(await producer.aadd_bulk([node("one"), node("two")])) == 2
-        queue = Queue("async")
-        added = await queue.aadd("a", {"n": 1}, {"job_id": "x", "delay": 60})
-        assert await queue.aget_job("x") == added
-        await queue.aadd_bulk([("b", {}), ("c", {})])
-        assert [j.name for j in await queue.aget_jobs("waiting")] == ["b", "c"]
-        assert await queue.acount() == 3
-        assert (await queue.aget_job_counts())["delayed"] == 1
-        assert await queue.apromote_jobs() == 1
-        await queue.apause()
-        assert await queue.ais_paused()
-        await queue.aresume()
-        assert not await queue.ais_paused()
-        await added.acancel()
-        assert added.state == "cancelled"
-        await added.aretry()
-        assert (await queue.aget_job(added.id)).state == "waiting"
-        with pytest.raises(TimeoutError):
-            await added.await_until_finished(0.01)
-        await added.aremove()
-        assert await queue.aretry_jobs() == 0
-        assert await queue.adrain() == 2
-        assert await queue.aclean("completed", 0) == 0
-        assert await queue.aobliterate() == 0
-
-    run(use())
-    assert states() == {"root": "waiting-children", "child": "waiting", "one": "waiting", "two": "waiting"}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_drain_from_async_code():
-    @conveyor_django.processor("drained")
-    async def work(job):
-        return sum((await job.aget_children_values()).values()) + 1
-
-    async def use():
-        await FlowProducer().aadd(node("root", node("child", queue="drained"), queue="drained"))
-        return await adrain("drained")
-
-    assert asyncio.run(use()) == 2
-    assert job("root").return_value == 2
-    assert drain("drained") == 0
-
-
-@pytest.mark.django_db
-def test_waiting_for_a_job():
-    add(node("a"), node("b"))
-    finish("a", 5)
-    assert job("a").wait_until_finished(0).return_value == 5
-    start("b")
-    with pytest.raises(TimeoutError, match="active"):
-        job("b").wait_until_finished(0.01)

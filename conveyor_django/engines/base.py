@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from conveyor_django.models import Job
 
@@ -84,6 +84,10 @@ class Engine:
     def is_conflict(self, error: DatabaseError) -> bool:
         """Whether a deadlock, a serialization failure or a busy database refused the transaction."""
         raise NotImplementedError
+
+    def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
+        """Whether an operational error may pass by itself, so that waiting helps."""
+        return True
 
     def now(self) -> datetime:
         """The database's clock, which rules: hosts may differ."""
@@ -201,7 +205,8 @@ class Engine:
         with self.connection.cursor() as cursor:
             for chunk in chunks:
                 if start := [pk for pk in chunk if pk not in found]:  # else a long chain would be walked many times
-                    cursor.execute(statement.format(marks=sql.marks(start), join=self.ordered_join, **parts), self._ids(start))
+                    filled = statement.format(marks=sql.marks(start), join=self.ordered_join, **parts)
+                    cursor.execute(filled, self._ids(start))
                     rows = ((sql.as_uuid(row[0]), sql.as_uuid(row[1]), *row[2:]) for row in cursor.fetchall())
                     found.update((row[0], row) for row in rows)
         return found.values()

@@ -52,7 +52,7 @@ class MySQLEngine(Engine):
 
     def after_migrate(self, schema_editor: Any) -> None:
         """Names compare exactly, case and trailing blanks included, and any text fits, whatever the tables' default."""
-        collation = "utf8mb4_nopad_bin" if self.connection.mysql_is_mariadb else "utf8mb4_0900_bin"
+        collation = self._exact_collation()
         for model in (Job, JobError, JobLog, QueueState, WorkerProcess):
             changes = [
                 f"MODIFY {self._quote(field.column)} {field.db_type(self.connection)} "
@@ -61,6 +61,12 @@ class MySQLEngine(Engine):
             ]
             if changes:
                 schema_editor.execute(f"ALTER TABLE {self._quote(model._meta.db_table)} {', '.join(changes)}")
+
+    def _exact_collation(self) -> str:
+        if self.connection.mysql_is_mariadb:
+            return "utf8mb4_nopad_bin"
+        # the older one tells case, accents and blanks apart too, though not two spellings of one accented letter
+        return "utf8mb4_0900_bin" if self.connection.mysql_version >= (8, 0, 17) else "utf8mb4_0900_as_cs"
 
     def problems(self) -> list[Problem]:
         name = "MariaDB" if self.connection.mysql_is_mariadb else "MySQL"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
 from conveyor_django.models import Job
@@ -34,6 +34,9 @@ class SQLiteEngine(Engine):
 
     def is_conflict(self, error: DatabaseError) -> bool:
         return "locked" in str(error) or "busy" in str(error)
+
+    def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
+        return "no such" not in str(error)  # a table or column: the migrations haven't run
 
     def now(self) -> datetime:
         return timezone.now().astimezone(timezone.get_fixed_timezone(0))  # the database's host is this one

@@ -60,7 +60,7 @@ def _end_stall(work: Work, job: Job) -> None:
     attempts = job.attempts_made - 1
     if job.stalls >= job.max_stalls:
         work.set(job, stalls=job.stalls + 1, attempts_made=attempts)
-        fail(work, job, f"stalled: its worker was lost {job.stalls} times, max_stalls is {job.max_stalls}")
+        fail(work, job, f"stalled more often than max_stalls ({job.max_stalls}) allows: its worker was lost")
     else:
         make_ready(work, job, worker=None, stalls=job.stalls + 1, attempts_made=attempts)
 

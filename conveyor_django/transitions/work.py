@@ -30,7 +30,8 @@ class Work:
 
     def move(self, job: Job, state: JobState, **fields: Any) -> None:
         """The one place where a job's state changes."""
-        assert (job.state, state) in TRANSITIONS, f"no transition from {job.state} to {state}"
+        if (job.state, state) not in TRANSITIONS:
+            raise RuntimeError(f"there is no transition from {job.state} to {state}")
         self.set(job, state=state, **fields)
 
     def set(self, job: Job, **fields: Any) -> None:

@@ -122,6 +122,10 @@ def database_away(error: BaseException, pause: float) -> None:
     logger.warning("database not available (%s); next try in %s", reason, duration(pause))
 
 
+def stopped_without_database(leased: int) -> None:
+    logger.warning("stopped while the database was away; %d leased jobs go back when the lease runs out", leased)
+
+
 def database_back() -> None:
     logger.warning("database available again")
 

@@ -18,7 +18,7 @@ from .idle import has_work
 from .lease import Lease
 from .ledger import Ledger
 from .maintenance import maintenance
-from .outage import through_outages
+from .outage import StillAway, through_outages
 from .wakeup import WakeUp
 
 
@@ -63,6 +63,8 @@ class Loop:
                         break
                     self._wake.wait(self._pause())
             self._shut_down()
+        except StillAway:
+            log.stopped_without_database(len(self._ledger.leased))
         finally:
             self._end_threads()
         return self._started
@@ -125,7 +127,11 @@ class Loop:
             self._lease.stop()
 
     def _guard(self, step: Callable[[], Any]) -> Any:
-        return through_outages(self._config.using, step, self._stop, self._config.shutdown_timeout)
+        return through_outages(self._config.using, step, self._stop, self._patience)
+
+    def _patience(self) -> float:
+        """Seconds to wait for the database once told to stop: there is only something to say while jobs are leased."""
+        return self._config.shutdown_timeout if self._ledger.leased else 0.0
 
     def _tell(self, attempt: Attempt, error: type[ConveyorError]) -> None:
         self._executor.interrupt(attempt, error)

@@ -7,16 +7,22 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
 
+from conveyor_django.engines import get_engine
+
 from . import log
 
 T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
-def through_outages(using: str, step: Callable[[], T], stop: threading.Event, patience: float) -> T:
+class StillAway(Exception):
+    """The worker was told to stop and the database didn't come back in time."""
+
+
+def through_outages(using: str, step: Callable[[], T], stop: threading.Event, patience: Callable[[], float]) -> T:
     """The result of `step`, called again with backoff while the database is away.
 
-    Once `stop` is set the error is raised after `patience` seconds more.
+    Raises `StillAway` when `stop` is set and `patience()` seconds more have passed.
     """
     pause = _FIRST_PAUSE
     give_up_at: float | None = None
@@ -24,13 +30,15 @@ def through_outages(using: str, step: Callable[[], T], stop: threading.Event, pa
         try:
             result = step()
         except (OperationalError, InterfaceError) as error:
+            if not get_engine(using).is_outage(error):
+                raise
             connections[using].close()
             if stop.is_set():
-                give_up_at = give_up_at or time.monotonic() + patience
+                give_up_at = give_up_at or time.monotonic() + patience()
                 if time.monotonic() >= give_up_at:
-                    raise
+                    raise StillAway from error
             log.database_away(error, pause)
-            time.sleep(pause)
+            (time.sleep if stop.is_set() else stop.wait)(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         else:
             if pause > _FIRST_PAUSE:
