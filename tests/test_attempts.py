@@ -245,3 +245,18 @@ def test_jitter_takes_away_at_most_its_share(failing):
 @pytest.mark.parametrize("kind", ["nan", "negative"])
 def test_a_backoff_of_no_length_is_at_once(kind, backoff_functions, failing):
     assert ran(add(attempts=2, backoff={"type": kind})).attempts_made == 2
+
+
+def test_what_a_processor_does_to_its_instance_stays_there():
+    """Some of it is Django's way to copy a row."""
+
+    @processor("tried")
+    def process(job):
+        job.pk, job.epoch, job.worker = None, 99, None
+        job.timeout = job.backoff = job.attempts_made = "odd"
+        job.max_attempts, job.parent_id, job.name = 1, job.root_id, object()
+        raise ValueError
+
+    job = ran(add(attempts=2, backoff={"type": "fixed", "delay": 60}, timeout=60))
+    assert (job.state, job.attempts_made, job.errors.count()) == (JobState.DELAYED, 1, 1)
+    assert job.run_at - job.errors.get().created_at == timedelta(seconds=60)

@@ -47,7 +47,7 @@ def test_a_job_that_stalls_too_often_fails_and_its_parent_hears(stalls, max_stal
     job.refresh_from_db()
     parent.refresh_from_db()
     assert job.state == JobState.FAILED
-    assert job.failed_reason.startswith("stalled: ")
+    assert job.failed_reason.startswith("stalled ")
     assert (job.attempts_made, job.worker) == (0, None)
     if policy == "fail":
         assert (parent.state, parent.failed_by) == (JobState.FAILED, job.pk)

@@ -1,4 +1,4 @@
-"""`timeout`: on record at the deadline, whatever the processor does about it, and nothing of it reaches the next job."""
+"""`timeout`: on record at the deadline, whatever the processor does about it, and nothing of it reaches another job."""
 
 import asyncio
 import ctypes
@@ -125,9 +125,11 @@ def test_the_exception_reaches_code_that_can_be_interrupted(swallows):
         return "late"
 
     @processor("timed", "next")
-    def following(job):
+    def next_one(job):
         threads.append(threading.current_thread())
-        return [n for n in range(100_000)][-1]  # time enough for an exception that is on its way
+        for number in range(100_000):  # time enough for an exception that is on its way
+            job.number = number
+        return job.number
 
     job = add()
     following = Queue("timed").add("next")

@@ -28,13 +28,18 @@ class Attempt(Run):
     def __init__(self, job: Job, worker: UUID, function: Function | None = None) -> None:
         super().__init__(job)
         self.worker = worker
+        # as claimed, whatever the processor does to its instance
+        self.job_id: UUID = job.pk
         self.epoch = job.epoch
+        self.timeout = job.timeout
+        self.attempts_made = job.attempts_made
+        self.max_attempts = job.max_attempts
+        self._parent_id = job.parent_id
+        self._backoff: dict[str, Any] = job.backoff or {}
         self.settled = False
         self.ended = False
         self.started: float = 0.0  # monotonic
         self.is_async = False
-        self._parent_id = job.parent_id  # as claimed: a processor may change its instance
-        self._attempts_left = job.attempts_made < job.max_attempts
         self._function = function
         self._error: BaseException | None = None
         self._guard = threading.Lock()
@@ -92,15 +97,15 @@ class Attempt(Run):
         """What is recorded of an attempt that ended with `error`."""
         message = clean_text(error, MAX_REASON)
         reason = f"{type(error).__name__}: {message}" if message else type(error).__name__
-        return Failed(reason=reason, stacktrace=_trace(error), retry_in=self._backoff(error), discarded=self.discarded)
+        return Failed(reason=reason, stacktrace=_trace(error), retry_in=self._retry_in(error), discarded=self.discarded)
 
     def report(self, outcome: Outcome | None) -> Report:
         progress, lines = self.take_news()
         return Report(
-            job_id=self.job.pk,
+            job_id=self.job_id,
             epoch=self.epoch,
             parent_id=self._parent_id,
-            attempts_left=self._attempts_left,
+            attempts_left=self.attempts_made < self.max_attempts,
             outcome=outcome,
             progress=progress,
             log_lines=lines,
@@ -111,11 +116,11 @@ class Attempt(Run):
             return Delayed(self.delay)
         return Completed(normalize(value, "the return value", get_settings().MAX_DATA_BYTES))
 
-    def _backoff(self, error: BaseException) -> float:
+    def _retry_in(self, error: BaseException) -> float:
         try:
-            return registry.backoff_seconds(self.job.backoff, self.job.attempts_made, error, self.job)
+            return registry.backoff_seconds(self._backoff, self.attempts_made, error, self.job)
         except BaseException:  # noqa: B036 - a function of the site's that fails, or that this process doesn't have
-            return float(self.job.backoff["delay"])
+            return float(self._backoff["delay"])
 
     def _arm(self, thread: int) -> None:
         with self._guard:

@@ -37,12 +37,16 @@ class Background:
 
     def _run(self) -> None:
         pause = 0.0
+        told: type[Exception] | None = None  # of this kind of failure: in an outage one line is enough
         try:
             while not self._stop.wait(pause):
                 try:
                     pause = self._step()
+                    told = None
                 except Exception as error:  # a worker without its heartbeat would be of no use
-                    log.background_failed(self._name, error)
+                    if type(error) is not told:
+                        log.background_failed(self._name, error)
+                    told = type(error)
                     connections.close_all()
                     pause = self._retry_in
         finally:

@@ -91,17 +91,17 @@ class Lease:
         jobs = Job.objects.using(self._using)
         stored = set(jobs.active().filter(worker=self.id).values_list("pk", "epoch"))
         self._give_back_unknown(stored)
-        gone = [a for a in before if a.worker == self.id and (a.job.pk, a.epoch) not in stored]
+        gone = [a for a in before if a.worker == self.id and (a.job_id, a.epoch) not in stored]
         gone = [a for a in gone if not (a.ended or a.settled or a.cancel_requested)]
         if gone:
-            ids = [attempt.job.pk for attempt in gone]
+            ids = [attempt.job_id for attempt in gone]
             cancelled = set(jobs.filter(pk__in=ids, state=JobState.CANCELLED).values_list("pk", flat=True))
             for attempt in gone:
-                self._tell(attempt, JobCancelled if attempt.job.pk in cancelled else LostLease)
+                self._tell(attempt, JobCancelled if attempt.job_id in cancelled else LostLease)
 
     def _give_back_unknown(self, stored: set[tuple[UUID, int]]) -> None:
         """The reply to a claim was lost: seen in two heartbeats, so that a claim under way isn't meant."""
-        mine = {(attempt.job.pk, attempt.epoch) for attempt in list(self._leased.values())}
+        mine = {(attempt.job_id, attempt.epoch) for attempt in list(self._leased.values())}
         unknown = stored - mine
         if twice := unknown & self._unknown:
             log.gave_back(give_back(self._using, self.id, twice))

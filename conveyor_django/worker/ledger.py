@@ -44,7 +44,7 @@ class Ledger:
 
     def add(self, attempt: Attempt) -> None:
         attempt.started = time.monotonic()
-        self.leased[attempt.job.pk] = attempt
+        self.leased[attempt.job_id] = attempt
         self.busy.add(attempt)
 
     def end(self, attempt: Attempt, outcome: Outcome) -> None:
@@ -71,11 +71,11 @@ class Ledger:
         for attempt in left:
             self._settle_as(attempt, GivenBack())
         if left:
-            log.left_behind([attempt.job.pk for attempt in left])
+            log.left_behind([attempt.job_id for attempt in left])
 
     def next_deadline(self) -> float:
         """Seconds until something has to be looked at again."""
-        deadlines = [a.started + a.job.timeout for a in self.busy if a.job.timeout and not a.settled]
+        deadlines = [a.started + a.timeout for a in self.busy if a.timeout and not a.settled]
         if self.busy:
             deadlines.append(self._next_news)
         return max(0.0, min(deadlines, default=float("inf")) - time.monotonic())
@@ -97,7 +97,7 @@ class Ledger:
     def _collect_timeouts(self) -> None:
         now = time.monotonic()
         for attempt in self.busy:
-            limit = attempt.job.timeout
+            limit = attempt.timeout
             if limit and not attempt.settled and now >= attempt.started + limit:
                 self._settle_as(attempt, attempt.failure(JobTimeout(f"ran longer than {limit:g} s")))
                 self._tell(attempt, JobTimeout)
@@ -135,8 +135,8 @@ class Ledger:
 
     def _written(self, entry: Entry, lost: set[UUID]) -> None:
         attempt, outcome = entry.attempt, entry.outcome
-        if outcome is not None and self.leased.get(attempt.job.pk) is attempt:
-            del self.leased[attempt.job.pk]
+        if outcome is not None and self.leased.get(attempt.job_id) is attempt:
+            del self.leased[attempt.job_id]
         if outcome is not None and entry.report.job_id not in lost:
             self._counts[log.verb(outcome)] += 1
             log.ended(attempt, outcome, time.monotonic() - attempt.started)

@@ -38,8 +38,8 @@ def ended(attempt: Attempt, outcome: Outcome, seconds: float) -> None:
         return
     job = attempt.job
     line = (
-        f"{_VERBS[type(outcome)]:<10} {printable(job.name)} {job.pk} in {printable(job.queue_name)}, "
-        f"{duration(seconds)}, attempt {job.attempts_made} of {job.max_attempts}"
+        f"{_VERBS[type(outcome)]:<10} {printable(job.name)} {attempt.job_id} in {printable(job.queue_name)}, "
+        f"{duration(seconds)}, attempt {attempt.attempts_made} of {attempt.max_attempts}"
     )
     if isinstance(outcome, Failed):
         line += f"{_next_attempt(attempt, outcome)}: {printable(outcome.reason, 500)}"
@@ -47,7 +47,7 @@ def ended(attempt: Attempt, outcome: Outcome, seconds: float) -> None:
 
 
 def _next_attempt(attempt: Attempt, outcome: Failed) -> str:
-    if outcome.discarded or attempt.job.attempts_made >= attempt.job.max_attempts:
+    if outcome.discarded or attempt.attempts_made >= attempt.max_attempts:
         return ""
     return f", next in {duration(outcome.retry_in)}" if outcome.retry_in else ", next at once"
 

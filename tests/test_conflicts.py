@@ -1,0 +1,103 @@
+"""Transactions that lose a conflict are tried again, unless they are part of the caller's."""
+
+import threading
+
+import pytest
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
+
+from conveyor_django.engines import TryAgain, get_engine
+from conveyor_django.models import Job
+
+from .factories import JobFactory
+from .workers import PATIENCE
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def engine():
+    return get_engine("default")
+
+
+def conflict():
+    match connection.vendor:
+        case "postgresql":
+            cause = connection.Database.errors.DeadlockDetected("deadlock detected")
+            error = OperationalError("deadlock detected")
+            error.__cause__ = cause
+            return error
+        case "mysql":
+            return OperationalError(1213, "Deadlock found when trying to get lock")
+    return OperationalError("database is locked")
+
+
+class Step:
+    """Fails with these errors, one a call, and then returns how often it was called."""
+
+    def __init__(self, *errors):
+        self.errors, self.calls = list(errors), 0
+
+    def __call__(self):
+        self.calls += 1
+        JobFactory(name=f"call-{self.calls}")
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.calls
+
+
+def test_a_lost_conflict_is_tried_again_from_the_beginning(engine):
+    assert engine.transact(Step(conflict(), TryAgain("rows"), conflict())) == 4
+    assert Job.objects.get().name == "call-4"  # what the others wrote was rolled back
+
+
+def test_not_for_ever(engine):
+    for error in (conflict(), TryAgain("rows")):
+        step = Step(*[error] * 50)
+        with pytest.raises(type(error)):
+            engine.transact(step)
+        assert step.calls == 20
+
+
+@pytest.mark.parametrize("error", [DatabaseError("syntax"), OperationalError("disk full"), ValueError("bug")], ids=repr)
+def test_other_errors_are_passed_on(engine, error):
+    step = Step(error)
+    with pytest.raises(type(error)):
+        engine.transact(step)
+    assert (step.calls, Job.objects.count()) == (1, 0)
+
+
+def test_inside_the_callers_transaction_a_conflict_is_the_callers(engine):
+    step = Step(conflict())
+    with transaction.atomic():
+        with pytest.raises(OperationalError):
+            engine.transact(step)
+        assert engine.transact(Step(TryAgain("rows"))) == 2  # that costs only a savepoint
+    assert step.calls == 1
+    assert Job.objects.get().name == "call-2"
+
+
+@pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite has one writer at a time")
+def test_a_real_deadlock_is_survived(engine):
+    one, two = JobFactory(), JobFactory()
+    both = threading.Barrier(2, timeout=PATIENCE)
+    calls = []
+
+    def crosswise(first, second):
+        def step():
+            calls.append(first)
+            engine.lock_jobs([first.pk])
+            if calls.count(first) == 1:
+                both.wait()
+            engine.lock_jobs([second.pk])
+            Job.objects.filter(pk=second.pk).update(priority=first.depth + 1)
+
+        engine.transact(step)
+        connections.close_all()
+
+    threads = [threading.Thread(target=crosswise, args=jobs) for jobs in ((one, two), (two, one))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert Job.objects.filter(priority=1).count() == 2
+    assert len(calls) == 3
