@@ -8,17 +8,17 @@ from django.db import models
 class StateIndex(models.Index):
     """`fields` of the rows in one state; without partial indexes, the same with the state as first column."""
 
-    def __init__(self, *, state: str, **kwargs: Any) -> None:
+    def __init__(self, *, of_state: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.state = state
+        self.of_state = of_state
 
     def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
         path, args, kwargs = super().deconstruct()
-        return path, args, {**kwargs, "state": self.state}
+        return path, args, {**kwargs, "of_state": self.of_state}
 
     def create_sql(self, model: Any, schema_editor: Any, using: str = "", **kwargs: Any) -> Any:
         if schema_editor.connection.features.supports_partial_indexes:
-            twin = models.Index(fields=self.fields, name=self.name, condition=models.Q(state=self.state))
+            twin = models.Index(fields=self.fields, name=self.name, condition=models.Q(state=self.of_state))
         else:
             twin = models.Index(fields=["state", *self.fields], name=self.name)
         return twin.create_sql(model, schema_editor, using, **kwargs)

@@ -15,6 +15,7 @@ from conveyor_django.models import Job
 from conveyor_django.outcomes import Completed, Failed
 from conveyor_django.worker import loop
 from conveyor_django.worker.attempt import Attempt
+from conveyor_django.worker.executor import Executor
 
 from .factories import JobFactory
 from .processes import wait_for
@@ -267,3 +268,19 @@ def test_interrupts_at_any_time_end_in_an_outcome_and_stay_in_their_attempt():
     assert len(outcomes) == len(attempts)
     assert {type(outcome) for outcome in outcomes} <= {Completed, Failed}
     assert not Job.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_attempts_that_are_interrupted_as_they_start_still_end(how):
+    async def asynchronous(job):
+        await asyncio.sleep(PATIENCE)
+
+    ended = threading.Semaphore(0)
+    executor = Executor(lambda attempt, outcome: ended.release())
+    for _ in range(100):
+        attempt = Attempt(JobFactory.build(), None, asynchronous if how == "async" else lambda job: spin())
+        executor.start(attempt)
+        executor.interrupt(attempt, JobCancelled)
+    assert all(ended.acquire(timeout=PATIENCE) for _ in range(100))
+    executor.shutdown()

@@ -10,7 +10,8 @@ from itertools import zip_longest
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, models, transaction
+from django.db.models.constants import OnConflict
 
 from conveyor_django.models import Job
 
@@ -19,6 +20,7 @@ from .problems import Problem
 
 T = TypeVar("T")
 _TRIES = 20
+_PLAIN = {type(None), bool, int, float, str}  # what every driver takes as it is
 CHUNK = 500  # ids in one statement: SQLite takes 999 parameters
 
 
@@ -134,20 +136,24 @@ class Engine:
 
     def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
         """Insert a tree given children first; with `ignore_conflicts` a row whose job_id is taken isn't stored."""
-        ordered = list(reversed(jobs)) if self.parents_first else list(jobs)
-        Job.objects.using(self.using).bulk_create(ordered, batch_size=1000, ignore_conflicts=ignore_conflicts)
+        fields: Sequence[Any] = Job._meta.concrete_fields
+        columns = ", ".join(self._quote(field.column) for field in fields)
+        conflict = OnConflict.IGNORE if ignore_conflicts else None
+        verb = self.connection.ops.insert_statement(on_conflict=conflict)
+        # not bulk_create: it cuts a bulk into pieces of so many parameters, and takes its time to prepare them
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                f"{verb} {sql.JOB} ({columns}) VALUES ({sql.marks(fields)})",
+                self._rows(reversed(jobs) if self.parents_first else jobs, fields),
+            )
+        for job in jobs:
+            job._state.adding, job._state.db = False, self.using
 
     def write_jobs(self, jobs: Iterable[Job], fields: Sequence[str]) -> None:
         """Store these fields of locked jobs, each with its own values, in one round where the driver can."""
         metas: list[Any] = [Job._meta.get_field(name) for name in fields]
         assignments = ", ".join(f"{self._quote(field.column)} = %s" for field in metas)
-        rows = [
-            [
-                *(f.get_db_prep_save(getattr(job, f.attname), self.connection) for f in metas),
-                *self._ids([job.pk]),
-            ]
-            for job in jobs
-        ]
+        rows = self._rows(jobs, [*metas, Job._meta.pk])
         with self.connection.cursor() as cursor:
             cursor.executemany(f"UPDATE {sql.JOB} SET {assignments} WHERE id = %s", rows)
 
@@ -249,6 +255,21 @@ class Engine:
         ordered = sorted(ids)
         for start in range(0, len(ordered), size):
             yield ordered[start : start + size]
+
+    def _rows(self, jobs: Iterable[Job], fields: Sequence[Any]) -> list[list[Any]]:
+        """What the driver is given for these fields of each job."""
+        known: dict[Any, Any] = {}  # the same few times, states and parents come again and again
+
+        def prepared(field: Any, value: Any) -> Any:
+            if isinstance(field, models.JSONField):
+                return field.get_db_prep_save(value, self.connection)
+            if type(value) in _PLAIN:
+                return value
+            if value not in known:
+                known[value] = field.get_db_prep_save(value, self.connection)
+            return known[value]
+
+        return [[prepared(field, getattr(job, field.attname)) for field in fields] for job in jobs]
 
     def _ids(self, ids: Iterable[UUID]) -> list[Any]:
         field = Job._meta.pk

@@ -18,6 +18,7 @@ from .problems import Problem
 from .throttle import Throttle
 
 CHANNEL = "conveyor_django"
+_WORTH_A_COPY = 100  # jobs
 _CONFLICTS = {"40P01", "40001", "55P03"}  # deadlock, serialization failure, lock not available
 
 # Each queue's share is read from its own stretch of the index; `nth` deals them out in turn.
@@ -53,6 +54,19 @@ class PostgresEngine(Engine):
     def waiting_jobs(self, queue_names: Sequence[str], limit: int) -> list[Job]:
         statement = _WAITING.format(columns=sql.columns(), table=sql.JOB)
         return list(self._raw_jobs(statement, [list(queue_names), limit, limit]))
+
+    def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
+        if ignore_conflicts or len(jobs) < _WORTH_A_COPY or not hasattr(self.connection.Database, "Copy"):  # psycopg 2
+            Job.objects.using(self.using).bulk_create(jobs, batch_size=1000, ignore_conflicts=ignore_conflicts)
+            return
+        fields: Sequence[Any] = Job._meta.concrete_fields
+        columns = ", ".join(self._quote(field.column) for field in fields)
+        statement = f"COPY {sql.JOB} ({columns}) FROM STDIN"
+        with self.connection.cursor() as cursor, self.connection.wrap_database_errors, cursor.copy(statement) as copy:
+            for row in self._rows(jobs, fields):
+                copy.write_row(row)
+        for job in jobs:
+            job._state.adding, job._state.db = False, self.using
 
     def notify(self, queue_names: Iterable[str]) -> None:
         if names := [name for name in queue_names if _throttle.passes((self.using, name))]:

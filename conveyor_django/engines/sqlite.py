@@ -1,15 +1,12 @@
 """SQLite: one writer at a time, so a transition begins with BEGIN IMMEDIATE and needs no row locks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
-from conveyor_django.models import Job
-
-from . import sql
 from .base import Engine
 from .problems import Problem, too_old
 
@@ -40,17 +37,6 @@ class SQLiteEngine(Engine):
 
     def now(self) -> datetime:
         return timezone.now().astimezone(timezone.get_fixed_timezone(0))  # the database's host is this one
-
-    def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
-        # one prepared statement: a multi-row INSERT would be cut into pieces of 999 parameters
-        fields = Job._meta.concrete_fields
-        names = ", ".join(str(field.column) for field in fields)
-        verb = "INSERT OR IGNORE" if ignore_conflicts else "INSERT"
-        rows = [[f.get_db_prep_save(getattr(job, f.attname), self.connection) for f in fields] for job in jobs]
-        with self.connection.cursor() as cursor:
-            cursor.executemany(f"{verb} INTO {sql.JOB} ({names}) VALUES ({sql.marks(fields)})", rows)
-        for job in jobs:
-            job._state.adding, job._state.db = False, self.using
 
     def problems(self) -> list[Problem]:
         found = []

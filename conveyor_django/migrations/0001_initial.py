@@ -130,15 +130,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=conveyor_django.indexes.StateIndex(fields=['queue_name', 'priority', 'position', 'id'], name='conveyor_job_waiting', state='waiting'),
+            index=conveyor_django.indexes.StateIndex(fields=['queue_name', 'priority', 'position', 'id'], name='conveyor_job_waiting', of_state='waiting'),
         ),
         migrations.AddIndex(
             model_name='job',
-            index=conveyor_django.indexes.StateIndex(fields=['run_at'], name='conveyor_job_delayed', state='delayed'),
+            index=conveyor_django.indexes.StateIndex(fields=['run_at'], name='conveyor_job_delayed', of_state='delayed'),
         ),
         migrations.AddIndex(
             model_name='job',
-            index=conveyor_django.indexes.StateIndex(fields=['worker'], name='conveyor_job_active', state='active'),
+            index=conveyor_django.indexes.StateIndex(fields=['worker'], name='conveyor_job_active', of_state='active'),
         ),
         migrations.AddIndex(
             model_name='job',

@@ -82,11 +82,11 @@ class Job(JobVerbs, JobHandle, models.Model):
         indexes = [
             StateIndex(
                 fields=["queue_name", "priority", "position", "id"],
-                state=JobState.WAITING,
+                of_state=JobState.WAITING,
                 name="conveyor_job_waiting",
             ),
-            StateIndex(fields=["run_at"], state=JobState.DELAYED, name="conveyor_job_delayed"),
-            StateIndex(fields=["worker"], state=JobState.ACTIVE, name="conveyor_job_active"),
+            StateIndex(fields=["run_at"], of_state=JobState.DELAYED, name="conveyor_job_delayed"),
+            StateIndex(fields=["worker"], of_state=JobState.ACTIVE, name="conveyor_job_active"),
             SparseIndex(fields=["parent", "id"], where={"parent__isnull": False}, name="conveyor_job_parent"),
             models.Index(fields=["root"], name="conveyor_job_root"),
             SparseIndex(
