@@ -75,7 +75,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         """
         ids: list[UUID] = list(self.values_list("pk", flat=True))
         self._for_write = True  # then `db` is the alias that writes, as in Django's own delete()
-        taken: int = ports.call("remove", self.db, ids)
+        taken: int = ports.call("remove", self.db, ids, must_exist=False)
         return taken, {self.model._meta.label: taken}
 
     delete.alters_data = True  # type: ignore[attr-defined]

@@ -73,14 +73,14 @@ class Queue:
         """The job of this queue with this id or job_id."""
         return self._jobs().find(job_id) or self._jobs().with_job_id(str(job_id)).first()
 
-    def get_jobs(self, *states: str, limit: int = 100, offset: int = 0) -> list[Job]:
+    def get_jobs(self, *states: str, limit: int | None = 100, offset: int = 0) -> list[Job]:
         """Jobs in these states (all by default), the oldest first."""
         jobs = self._jobs().in_state(*map(_state, states)) if states else self._jobs()
-        return list(jobs.order_by("pk")[offset : offset + limit])
+        return list(jobs.order_by("pk")[offset : None if limit is None else offset + limit])
 
     def count(self, state: str | None = None) -> int:
         """Jobs in this state, or in all."""
-        jobs = self._jobs().in_state(_state(state)) if state else self._jobs()
+        jobs = self._jobs().in_state(_state(state)) if state is not None else self._jobs()
         return jobs.count()
 
     def get_job_counts(self) -> dict[str, int]:

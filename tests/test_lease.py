@@ -14,16 +14,16 @@ from django.db import DatabaseError, OperationalError
 from django.test import override_settings
 from django.utils import timezone
 
-from conveyor_django import JobState, Queue, processor
+from conveyor_django import JobState, Queue, Worker, processor
 from conveyor_django.exceptions import JobCancelled, LostLease
 from conveyor_django.models import Job, WorkerProcess
-from conveyor_django.transitions import claim, rescue_stalled
-from conveyor_django.worker import loop
+from conveyor_django.transitions import claim, finish, rescue_stalled
+from conveyor_django.worker import ledger, loop
 from conveyor_django.worker.lease import Lease
 
 from .factories import JobFactory, WorkerProcessFactory
 from .processes import wait_for
-from .workers import PATIENCE, QUICK, wait, work, working
+from .workers import PATIENCE, QUICK, running, wait, work, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 quick = override_settings(CONVEYOR=QUICK)
@@ -115,12 +115,12 @@ def test_a_dead_worker_claims_nothing():
 def test_a_claim_whose_reply_was_lost_is_given_back(monkeypatch, caplog):
     calls = []
 
-    def claims(*args, **kwargs):
-        calls.append(jobs := claim(*args, **kwargs))
-        if len(calls) == 1:
-            assert jobs
-            raise OperationalError("the connection was lost while the commit's answer was on its way")
-        return jobs
+    def claims(*args, taken, **kwargs):
+        calls.append(args)
+        if len(calls) > 1:
+            return claim(*args, taken=taken, **kwargs)
+        assert claim(*args, **kwargs)
+        raise OperationalError("the connection was lost while the commit's answer was on its way")
 
     monkeypatch.setattr(loop, "claim", claims)
     processor("leased")(lambda job: "done")
@@ -143,6 +143,30 @@ def test_what_runs_for_many_heartbeats_is_not_given_back(caplog):
         assert Job.objects.active().count() == 1
         go.set()
         wait_for(Job.objects.completed().exists)
+    assert not caplog.records
+
+
+def test_heartbeats_in_the_middle_of_a_claim_and_of_an_end_are_no_harm(monkeypatch, caplog):
+    """The rows are ahead of what the worker has noted: once for its claim, once for its report."""
+    runs = []
+    processor("leased")(lambda job: runs.append(job))
+    worker = Worker("leased", poll_interval=0.05)
+
+    def heartbeat():
+        worker._loop._lease._beat()
+
+    def claims(*args, taken, **kwargs):
+        return claim(*args, taken=lambda jobs: (heartbeat(), taken(jobs)), **kwargs)
+
+    def finishes(*args):
+        return finish(*args), heartbeat()
+
+    monkeypatch.setattr(Lease, "start", Lease._register)  # no heartbeats but these
+    monkeypatch.setattr(loop, "claim", claims)
+    monkeypatch.setattr(ledger, "finish", lambda *args: finishes(*args)[0])
+    Queue("leased").add_bulk([("job", {})] * 3)
+    assert worker.run(until_idle=True) == 3
+    assert [(job.epoch, job.cancel_requested) for job in runs] == [(1, False)] * 3
     assert not caplog.records
 
 
@@ -198,6 +222,26 @@ def test_cancel_reaches_a_running_processor(name, hears, long_running):
     job.refresh_from_db()
     assert (job.state, job.return_value, job.errors.count()) == (JobState.CANCELLED, None, 0)
     assert heard and set(heard) <= hears
+
+
+@quick
+def test_until_idle_does_not_wait_for_a_cancelled_processor_that_does_not_hear():
+    started, go = threading.Event(), threading.Event()
+
+    @processor("leased")
+    def process(job):
+        started.set()
+        wait(go)
+
+    job = add()
+    worker = Worker("leased", poll_interval=0.05, shutdown_timeout=0.1)
+    with running(worker, until_idle=True) as thread:
+        wait(started)
+        job.cancel()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert worker.left_behind == 1
+    go.set()
 
 
 # The heartbeat itself

@@ -48,7 +48,7 @@ def blocked():
     Blocked.go.set()
 
 
-def test_recorded_at_the_deadline_though_the_thread_blocks_on(blocked):
+def test_recorded_at_the_deadline_though_the_thread_blocks_on(blocked, caplog):
     job = add("block")
     with working("timed"):
         job.wait_until_finished(PATIENCE)
@@ -60,6 +60,7 @@ def test_recorded_at_the_deadline_though_the_thread_blocks_on(blocked):
         assert blocked.ended.acquire(timeout=PATIENCE)
     job.refresh_from_db()
     assert (job.state, job.return_value, job.errors.count()) == (JobState.FAILED, None, 1)  # too late
+    assert "LostLease" not in caplog.text  # it isn't even tried
 
 
 def test_its_slot_counts_until_the_thread_ends(blocked, monkeypatch):

@@ -35,6 +35,10 @@ class MySQLEngine(Engine):
     def is_conflict(self, error: DatabaseError) -> bool:
         return bool(error.args) and error.args[0] in _CONFLICTS
 
+    def waiting_queue_names(self) -> list[str]:
+        self._allow_all_levels()
+        return super().waiting_queue_names()
+
     def now(self) -> datetime:
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT UTC_TIMESTAMP(6)")  # NOW() is in the session's time zone
@@ -44,11 +48,14 @@ class MySQLEngine(Engine):
     def _recurse(
         self, statement: str, ids: Iterable[UUID], *, downwards: bool = False, **parts: str
     ) -> Iterable[tuple[Any, ...]]:
+        self._allow_all_levels()
+        return super()._recurse(statement, ids, downwards=downwards, **parts)
+
+    def _allow_all_levels(self) -> None:
         # MariaDB stops silently at 1,000 levels, MySQL with an error
         name = "max_recursive_iterations" if self.connection.mysql_is_mariadb else "cte_max_recursion_depth"
         with self.connection.cursor() as cursor:
             cursor.execute(f"SET SESSION {name} = {_ALL_LEVELS}")
-        return super()._recurse(statement, ids, downwards=downwards, **parts)
 
     def after_migrate(self, schema_editor: Any) -> None:
         """Names compare exactly, case and trailing blanks included, and any text fits, whatever the tables' default."""

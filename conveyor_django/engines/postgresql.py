@@ -21,16 +21,6 @@ CHANNEL = "conveyor_django"
 _WORTH_A_COPY = 100  # jobs
 _CONFLICTS = {"40P01", "40001", "55P03"}  # deadlock, serialization failure, lock not available
 
-# Each queue's share is read from its own stretch of the index; `nth` deals them out in turn.
-_WAITING = """
-SELECT q.* FROM (
-    SELECT q.*, u.turn, row_number() OVER (PARTITION BY u.turn ORDER BY q.priority, q.position, q.id) AS nth
-    FROM unnest(%s::text[]) WITH ORDINALITY u(queue_name, turn) CROSS JOIN LATERAL (
-        SELECT {columns} FROM {table} WHERE state = 'waiting' AND queue_name = u.queue_name
-        ORDER BY priority, position, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
-    ) q
-) q ORDER BY nth, turn LIMIT %s"""
-
 _throttle = Throttle(seconds=0.02)
 
 
@@ -50,10 +40,6 @@ class PostgresEngine(Engine):
 
     def chunks(self, ids: Iterable[UUID], size: int = 20_000) -> Any:
         return super().chunks(ids, size)
-
-    def waiting_jobs(self, queue_names: Sequence[str], limit: int) -> list[Job]:
-        statement = _WAITING.format(columns=sql.columns(), table=sql.JOB)
-        return list(self._raw_jobs(statement, [list(queue_names), limit, limit]))
 
     def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
         if ignore_conflicts or len(jobs) < _WORTH_A_COPY or not hasattr(self.connection.Database, "Copy"):  # psycopg 2

@@ -35,7 +35,8 @@ class Ancestor(NamedTuple):
 
 
 # conditions of ANCESTORS: go on above a job while it
-FAILS_WITH_CHILD = "up.state = 'waiting-children' AND up.policy = 'fail'"
+# an active one too: its attempt may end in the same transaction, and it then waits for the child that fails
+FAILS_WITH_CHILD = "up.state IN ('waiting-children', 'active') AND up.policy = 'fail'"
 FAILED_THROUGH_CHILD = "up.state = 'failed' AND up.failed_by IS NOT NULL"
 
 WAITING_QUEUES = f"""

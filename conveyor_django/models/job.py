@@ -1,11 +1,14 @@
 """The job: one row, whose state only `transitions` writes."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from conveyor_django.encoding import MAX_NAME, PortableEncoder
+from conveyor_django.exceptions import InvalidJobState
 from conveyor_django.ids import new_id
 from conveyor_django.indexes import SparseIndex, StateIndex
 from conveyor_django.querysets import JobQuerySet
@@ -117,6 +120,12 @@ class Job(JobVerbs, JobHandle, models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.pk})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Refused inside its processor: it would write back the state and the lease as they were at the claim."""
+        if self._run is not None:
+            raise InvalidJobState("inside its processor a job is changed by update_data() and the like, not by save()")
+        super().save(*args, **kwargs)
 
     @property
     def is_finished(self) -> bool:

@@ -1,10 +1,14 @@
 """What can be done to a job from anywhere; `transitions` does it."""
 
+import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import router
 from django.db.models import Model
 
@@ -27,10 +31,13 @@ class JobVerbs:
         state: str
 
         refresh_from_db: Any
+        arefresh_from_db: Any
 
     def _do(self, verb: str, *args: Any) -> None:
-        ports.call(verb, self._alias(), [self.pk], *args)
-        self.refresh_from_db()
+        using = self._alias()
+        ports.call(verb, using, [self.pk], *args)
+        with suppress(ObjectDoesNotExist):  # done, and gone since: by `remove_on_fail`, say
+            self.refresh_from_db(using=using)
 
     def _alias(self) -> str:
         """Where this job is written: it may have been read from a replica."""
@@ -72,20 +79,30 @@ class JobVerbs:
 
         Raises `TimeoutError` when it hasn't finished by then, `Job.DoesNotExist` when it was removed.
         """
-        deadline = time.monotonic() + seconds(timeout, "timeout")
-        pause = 0.01
-        while True:
+        for pause in self._pauses_until_finished(timeout):
+            time.sleep(pause)
             self.refresh_from_db()
-            if self.state in FINISHED:
-                return self  # type: ignore[return-value]
+        return self  # type: ignore[return-value]
+
+    async def await_until_finished(self, timeout: float | timedelta) -> "Job":
+        for pause in self._pauses_until_finished(timeout):
+            await asyncio.sleep(pause)
+            await self.arefresh_from_db()
+        return self  # type: ignore[return-value]
+
+    def _pauses_until_finished(self, timeout: float | timedelta) -> Iterator[float]:
+        """Seconds before each look, the first at once; ends when the refreshed job has finished."""
+        deadline = time.monotonic() + seconds(timeout, "timeout")
+        yield 0.0
+        pause = 0.01
+        while self.state not in FINISHED:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"job {self.pk} is {self.state} and has not finished in time")
-            time.sleep(min(pause, left))
+            yield min(pause, left)
             pause = min(pause * 1.5, 0.5)
 
     aretry = sync_to_async(retry)
     acancel = sync_to_async(cancel)
     aremove = sync_to_async(remove)
     apromote = sync_to_async(promote)
-    await_until_finished = sync_to_async(wait_until_finished)

@@ -1,8 +1,11 @@
 """Claiming: waiting jobs become active, leased to one worker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from uuid import UUID
+
+from django.db import transaction
 
 from conveyor_django import signals
 from conveyor_django.engines import Engine, get_engine
@@ -20,9 +23,11 @@ def claim(
     *,
     served: Mapping[str, int] = MappingProxyType({}),
     leased: bool = True,
+    taken: Callable[[list[Job]], None] | None = None,
 ) -> list[Job]:
     """Up to `limit` jobs in the order in which to start them, shared fairly among the queues.
 
+    `taken` is called with them right after the commit, and not at all when its reply was lost.
     `queue_names` None means every queue; the one with the lowest number in `served` is asked first. A worker
     that was declared dead gets none; `leased` False is for one without a heartbeat (tests).
     """
@@ -36,6 +41,8 @@ def claim(
         jobs = engine.waiting_jobs(names, limit) if names else []
         if jobs:
             _lease(engine, jobs, worker)
+            if taken is not None:
+                transaction.on_commit(partial(taken, jobs), using=using)
             news = News(engine)
             news.tell(signals.job_started, jobs)
             news.send_after_commit()

@@ -22,7 +22,8 @@ class Reach(NamedTuple):
 def reach_of_failure(engine: Engine, parents: Iterable[UUID | None]) -> Reach:
     """What has to be locked before a child of `parents` fails, going by what states and policies say now."""
     climbed = engine.failing_ancestors(parent for parent in parents if parent)
-    doomed = {a.id for a in climbed if a.state == JobState.WAITING_CHILDREN and a.policy == ChildFailurePolicy.REMOVE}
+    may_wait = (JobState.WAITING_CHILDREN, JobState.ACTIVE)  # an active one's attempt may end in this transaction too
+    doomed = {a.id for a in climbed if a.state in may_wait and a.policy == ChildFailurePolicy.REMOVE}
     above = {a.parent_id for a in climbed if a.id in doomed and a.parent_id}
     below = engine.subtree_ids(doomed) if doomed else set()
     return Reach({a.id for a in climbed} | above | below, doomed)

@@ -62,7 +62,7 @@ def obliterate(using: str, queue_name: str, *, force: bool = False) -> int:
 
     def step() -> int:
         ids = set(Job.objects.using(using).in_queue(queue_name).values_list("pk", flat=True))
-        taken = remove(using, ids, force=force) if ids else 0
+        taken = remove(using, ids, force=force, must_exist=False) if ids else 0
         QueueState.objects.using(using).filter(queue_name=queue_name).delete()
         return taken
 

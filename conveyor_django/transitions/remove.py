@@ -18,7 +18,7 @@ ACTIVE = frozenset({JobState.ACTIVE})
 _CHUNK = 500
 
 
-def remove(using: str, ids: Iterable[UUID], *, force: bool = False) -> int:
+def remove(using: str, ids: Iterable[UUID], *, force: bool = False, must_exist: bool = True) -> int:
     """Delete these jobs and their subtrees in one transaction; returns how many rows went.
 
     Raises `InvalidJobState` while one of them is active, unless `force`.
@@ -28,7 +28,7 @@ def remove(using: str, ids: Iterable[UUID], *, force: bool = False) -> int:
 
     def step() -> int:
         work = _lock(engine, targets)
-        top = require(work.rows, targets)
+        top = require(work.rows, targets if must_exist else targets & work.rows.keys())
         if not force and (holders := _holding(work, ACTIVE) & targets):
             raise InvalidJobState(f"job {min(holders)} can't be removed: it, or a job below it, is active")
         return _take(work, top)

@@ -11,7 +11,7 @@ from django.db.models import Count
 from conveyor_django.engines import TryAgain, get_engine
 from conveyor_django.exceptions import InvalidJobState
 from conveyor_django.models import Job
-from conveyor_django.states import FINISHED, UNSUCCESSFUL, JobState
+from conveyor_django.states import FINISHED, UNSUCCESSFUL, ChildFailurePolicy, JobState
 
 from .climb import through_child
 from .locking import parent_ids, require
@@ -76,7 +76,10 @@ def _unsuccessful_children(work: Work) -> Counter[UUID]:
 
 
 def _depends_on_children(job: Job) -> bool:
-    return job.state == JobState.CANCELLED or (job.state == JobState.FAILED and job.failed_by is not None)
+    """Whether its unsuccessful children run again first: not for one that can run without them, and has."""
+    if job.state == JobState.FAILED and not job.failed_by:
+        return job.fail_parent_on_child_failure != ChildFailurePolicy.IGNORE
+    return job.state in UNSUCCESSFUL
 
 
 def _with_failed_children(work: Work, top: list[Job], unsuccessful: Counter[UUID]) -> dict[UUID, Job]:

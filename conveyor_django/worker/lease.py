@@ -54,6 +54,7 @@ class Lease:
         self._rows().filter(pk=self.id).delete()
 
     def _register(self) -> None:
+        self.id = new_id()  # at each try: the reply to an earlier one may have been lost
         now = get_engine(self._using).now()
         self._rows().create(
             pk=self.id,
@@ -78,7 +79,7 @@ class Lease:
 
     def _start_anew(self) -> None:
         """Declared dead meanwhile (it was stopped, or cut off): nothing that it had is its own any more."""
-        old, self.id = self.id, new_id()
+        old = self.id
         self._unknown.clear()
         self._register()
         log.lease_lost(old, self.id)
@@ -91,7 +92,7 @@ class Lease:
         jobs = Job.objects.using(self._using)
         stored = set(jobs.active().filter(worker=self.id).values_list("pk", "epoch"))
         self._give_back_unknown(stored)
-        gone = [a for a in before if a.worker == self.id and (a.job_id, a.epoch) not in stored]
+        gone = [a for a in before if (a.job_id, a.epoch) not in stored]
         gone = [a for a in gone if not (a.ended or a.settled or a.cancel_requested)]
         if gone:
             ids = [attempt.job_id for attempt in gone]

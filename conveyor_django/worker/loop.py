@@ -4,11 +4,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
+from uuid import UUID
 
 from django.db import Error, reset_queries
 
 from conveyor_django.exceptions import ConveyorError
+from conveyor_django.models import Job
 from conveyor_django.transitions import claim, promote_due
 
 from . import log
@@ -86,17 +89,21 @@ class Loop:
 
     def _claim(self, free: int) -> bool:
         worker = self._lease.id
-        jobs = claim(self._config.using, worker, self._config.queue_names, free, served=self._served)
+        begin = partial(self._begin, worker)
+        return bool(claim(self._config.using, worker, self._config.queue_names, free, served=self._served, taken=begin))
+
+    def _begin(self, worker: UUID, jobs: list[Job]) -> None:
+        """Right after the commit, before any receiver of `job_started` can take its time."""
         for job in jobs:
             self._started += 1
             self._served[job.queue_name] = self._started
             attempt = Attempt(job, worker, self._config.processor)
             self._ledger.add(attempt)
             self._executor.start(attempt)
-        return bool(jobs)
 
     def _is_done(self, until_idle: bool, max_jobs: int | None) -> bool:  # noqa: FBT001
-        if self._ledger.leased:  # a processor that ran out of time may still hold its thread: nobody waits for it
+        # what ran out of time, was cancelled or lost may hold its thread for long: that is no reason to go on
+        if any(not attempt.cancel_requested for attempt in self._ledger.leased.values()):
             return False
         if max_jobs is not None and self._started >= max_jobs:
             return True
