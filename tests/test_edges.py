@@ -1,11 +1,12 @@
 """What two things at once can lead to: each of these once went wrong."""
 
 import asyncio
+import threading
 import time
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection
+from django.db import Error, connection, connections, transaction
 from django.test import override_settings
 
 from conveyor_django import Queue, processor, signals, transitions
@@ -13,6 +14,7 @@ from conveyor_django.engines import get_engine
 from conveyor_django.exceptions import InvalidJobState
 from conveyor_django.models import Job
 from conveyor_django.outcomes import Delayed, Failed, GivenBack
+from conveyor_django.worker.sessions import limited_sessions
 
 from . import workers
 from .helpers import USING, add, after_reading, fail, finish, job, node, settle, start, states
@@ -124,3 +126,29 @@ def test_a_parent_that_failed_by_itself_takes_children_that_failed_afterwards(po
     fail("C")
     job("P").retry()
     assert states() == ({"P": "waiting-children", "C": "waiting"} if again else {"P": "waiting", "C": "failed"})
+
+
+def test_a_worker_stopped_inside_a_transaction_does_not_keep_others_from_its_jobs():
+    """Its session ends by itself, so that its locks go; what it then finds is an outage like any other."""
+    if connection.vendor == "sqlite":
+        pytest.skip("one writer at a time: a stopped process holds up all others")
+    Queue("q").add("a")
+    start("a")
+    locked, go = threading.Event(), threading.Event()
+
+    def stopped_worker():
+        lease = override_settings(CONVEYOR={"HEARTBEAT_TIMEOUT": 1})
+        with lease, limited_sessions(USING), pytest.raises(Error), transaction.atomic():
+            get_engine(USING).lock_jobs([job("a").pk])
+            locked.set()
+            go.wait(20)
+            job("a")
+        connections.close_all()
+
+    thread = threading.Thread(target=stopped_worker)
+    thread.start()
+    assert locked.wait(20)
+    assert transitions.rescue_stalled(USING) == 1  # waits for the lock, which nobody gives back
+    go.set()
+    thread.join(20)
+    assert job("a").state == "waiting"

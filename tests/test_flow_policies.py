@@ -309,6 +309,22 @@ def test_a_batch_that_fails_two_levels_at_once():
     assert not Job.objects.filter(state="waiting-children").exists()
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_batch_in_which_one_removal_is_inside_of_another(policy):
+    add(
+        node(
+            "top",
+            node("inner", node("lowest", node("x"), node("y"), policy="remove"), node("c"), policy=policy),
+            node("bad"),
+            policy="remove",
+        )
+    )
+    settle({"x": Failed("boom"), "c": Failed("boom"), "bad": Failed("boom")})
+    inner = {"inner": "failed"} if policy == "fail" else {}
+    assert states() == {"x": "failed", "c": "failed", "bad": "failed", **inner}
+    assert parents()["c"] == ("inner" if policy == "fail" else None)
+
+
 # A parent that isn't waiting for its children any more
 
 

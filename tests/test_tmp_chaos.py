@@ -197,7 +197,7 @@ def grow(random, depth):
     return node("job", *children, queue=random.choice("ab"), **opts)
 
 
-@pytest.mark.parametrize("seed", range(100, 140))
+@pytest.mark.parametrize("seed", range(100, 150))
 def test_anything_at_any_time(seed):
     """The counts are exact afterwards (the fixture looks), and what is left can be brought to its end."""
     order = random.Random(seed)

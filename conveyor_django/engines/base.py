@@ -87,6 +87,9 @@ class Engine:
         """Whether a deadlock, a serialization failure or a busy database refused the transaction."""
         raise NotImplementedError
 
+    def limit_idle_transactions(self, seconds: float) -> None:
+        """Let the database end this session when a transaction idles for so long; 0 is for ever."""
+
     def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
         """Whether an operational error may pass by itself, so that waiting helps."""
         return True

@@ -1,5 +1,6 @@
 """MariaDB and MySQL: locks through the primary key under READ COMMITTED, exact collations."""
 
+import math
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +39,11 @@ class MySQLEngine(Engine):
     def waiting_queue_names(self) -> list[str]:
         self._allow_all_levels()
         return super().waiting_queue_names()
+
+    def limit_idle_transactions(self, seconds: float) -> None:
+        if self.connection.mysql_is_mariadb:  # MySQL has no such limit
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"SET SESSION idle_transaction_timeout = {math.ceil(seconds)}")
 
     def now(self) -> datetime:
         with self.connection.cursor() as cursor:

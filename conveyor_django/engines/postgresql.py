@@ -31,6 +31,10 @@ class PostgresEngine(Engine):
     def is_conflict(self, error: DatabaseError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in _CONFLICTS
 
+    def limit_idle_transactions(self, seconds: float) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {int(seconds * 1000)}")
+
     def now(self) -> datetime:
         with self.connection.cursor() as cursor:
             # now() would be the transaction's start; Django takes the session's time zone to be the one it set

@@ -11,6 +11,8 @@ from .work import Work
 def remove_unrun(work: Work, top: Job) -> None:
     """Delete `top` and its queued descendants; an active or finished one whose parent goes becomes a root."""
     for job in _top_down(work, top):
+        if job.pk in work.removed:
+            continue  # by a failure of the same batch, and counted off then
         parent = work.rows[job.parent_id] if job.parent_id else None
         if job is top or job.state in QUEUED:
             if parent is not None and job is not top and parent.pk not in work.removed:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from django.db import connections
 
 from . import log
+from .sessions import limited_sessions
 
 
 class Background:
     """Calls `step`, which returns the seconds until the next call, until `stop()`; errors are survived."""
 
-    def __init__(self, name: str, step: Callable[[], float], retry_in: float) -> None:
+    def __init__(self, name: str, using: str, step: Callable[[], float], retry_in: float) -> None:
         self._name = name
+        self._using = using
         self._step = step
         self._retry_in = retry_in
         self._stop = threading.Event()
@@ -36,6 +38,10 @@ class Background:
         self._stop.wait(seconds)
 
     def _run(self) -> None:
+        with limited_sessions(self._using):
+            self._repeat()
+
+    def _repeat(self) -> None:
         pause = 0.0
         told: type[Exception] | None = None  # of this kind of failure: in an outage one line is enough
         try:

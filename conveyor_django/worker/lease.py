@@ -41,7 +41,7 @@ class Lease:
         self._leased = leased
         self._tell = tell
         self._unknown: set[tuple[UUID, int]] = set()
-        self._thread = Background("heartbeat", self._beat, retry_in=get_settings().HEARTBEAT_INTERVAL / 5)
+        self._thread = Background("heartbeat", using, self._beat, retry_in=get_settings().HEARTBEAT_INTERVAL / 5)
 
     def start(self) -> None:
         self._register()

@@ -28,7 +28,7 @@ def maintenance(using: str, worker: Callable[[], UUID]) -> Background:
         forget_gone_workers(using)
         return get_settings().HEARTBEAT_INTERVAL * random.uniform(0.8, 1.2)  # not all workers at once
 
-    return Background("maintenance", step, retry_in=get_settings().HEARTBEAT_INTERVAL)
+    return Background("maintenance", using, step, retry_in=get_settings().HEARTBEAT_INTERVAL)
 
 
 def rescue(using: str) -> None:

@@ -19,7 +19,7 @@ class WakeUp:
         # not a threading.Event: signal handlers may call `set`, also in the middle of the loop's `wait`
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._session: Listener | None = None
-        self._thread = Background("listener", self._listen, retry_in=1.0)
+        self._thread = Background("listener", using, self._listen, retry_in=1.0)
 
     def start(self) -> None:
         self._thread.start()

@@ -12,6 +12,7 @@ from conveyor_django.models import Job
 from conveyor_django.options import seconds
 
 from .loop import Loop
+from .sessions import limited_sessions
 
 
 class Worker:
@@ -59,7 +60,8 @@ class Worker:
         was_open = connection.connection is not None
         self._loop = Loop(self, self._stop)
         try:
-            return self._loop.run(until_idle=until_idle, max_jobs=max_jobs)
+            with limited_sessions(self.using):
+                return self._loop.run(until_idle=until_idle, max_jobs=max_jobs)
         finally:
             self.left_behind = self._loop.left_behind
             self._loop = None
