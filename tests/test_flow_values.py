@@ -78,8 +78,20 @@ def test_data_and_progress_are_exact(value):
     assert exactly(job("job").data) == exactly(value)
 
 
-def test_values_that_are_equal_and_not_the_same_in_one_batch():
-    values = [0, False, 0.0, 1, True, 1.0, "", None, [0], [False], {"a": 1}, {"a": True}, {"a": 1.0}]
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0, False, 0.0],
+        [True, 1, 1.0],
+        [[0], [False]],
+        [{"a": 1}, {"a": True}, {"a": 1.0}],
+        [None, None],
+        ["same", "same"],
+        ["", None, [], {}],
+    ],
+    ids=str,
+)
+def test_values_that_are_equal_and_not_the_same_in_one_batch(values):
     names = [f"n{index}" for index in range(len(values))]
     add(node("parent", *map(node, names)))
     settle({name: Completed(value) for name, value in zip(names, values, strict=True)})

@@ -9,8 +9,8 @@ import threading
 from datetime import timedelta
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.db import DatabaseError, OperationalError
+from django.db.models import QuerySet
 from django.test import override_settings
 from django.utils import timezone
 
@@ -52,7 +52,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing_and_says_so(caplog):
         if len(runs) == 1:
             job.update_progress("of the lost attempt")
             job.log("of the lost attempt")
-            lose_lease(job)
+            lose_lease(job)  # the heartbeat may interrupt it, or not
             return "stale"
         return "fresh"
 
@@ -69,30 +69,33 @@ def test_a_worker_that_lost_its_lease_changes_nothing_and_says_so(caplog):
 @quick
 @pytest.mark.parametrize("how", ["sync", "async"])
 def test_a_running_processor_hears_that_its_lease_was_lost(how):
-    heard = []
+    started, heard = threading.Event(), []
 
     @processor("leased", "sync")
     def process(job):
-        if not heard:
+        if job.stalls == 0:
+            started.set()
             try:
-                lose_lease(job)
                 spin()
             except LostLease:
                 heard.append(job.cancel_requested)
 
     @processor("leased", "async")
     async def asynchronous(job):
-        if not heard:
+        if job.stalls == 0:
+            started.set()
             try:
-                await sync_to_async(lose_lease)(job)
                 await asyncio.sleep(PATIENCE)
             except asyncio.CancelledError:
                 heard.append(job.cancel_requested)
 
-    add(how)
-    work("leased")
+    job = add(how)
+    with working("leased"):
+        wait(started)
+        lose_lease(job)
+        job.wait_until_finished(PATIENCE)
     assert heard == [True]
-    assert Job.objects.get().state == JobState.COMPLETED
+    assert (job.state, job.stalls) == (JobState.COMPLETED, 1)
 
 
 def spin():
@@ -269,14 +272,14 @@ def test_attempts_hear_of_the_lost_lease_though_registering_anew_takes_two_tries
         ended = False
         worker = None
 
-    told, register, failures = [], Lease._register, [OperationalError("away")]
+    told, create, failures = [], QuerySet.create, [OperationalError("away")]
     lease = Lease("default", ["leased"], 1, {1: Running}, lambda attempt, error: told.append((attempt, error)))
     Running.worker = lease.id  # never registered: as good as dead
-    monkeypatch.setattr(Lease, "_register", lambda self: fail() if failures else register(self))
 
     def fail():
         raise failures.pop()
 
+    monkeypatch.setattr(QuerySet, "create", lambda *args, **row: fail() if failures else create(*args, **row))
     with pytest.raises(OperationalError):
         lease._beat()
     lease._beat()

@@ -82,7 +82,7 @@ def terminate_sessions(only: Any = None) -> int:
 
 def _session_ids() -> list[int]:
     statement = {
-        "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = %s",
+        "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'",
         "mysql": "SELECT id FROM information_schema.processlist WHERE db = %s",
     }[connection.vendor]
     with connection.cursor() as cursor:
