@@ -206,6 +206,15 @@ def test_the_reason_moves_to_the_earliest_child_that_still_keeps_the_parent_fail
     assert states() == dict.fromkeys(("root", "parent"), "waiting-children") | dict.fromkeys("abc", "waiting")
 
 
+def test_the_earliest_is_the_one_that_finished_first():
+    add(node("parent", *map(node, "abcd")))
+    for name in "dbca":
+        fail(name, name)
+    job("d").retry()
+    assert str(job("parent").failed_by) == ids("b")[0]
+    assert job("parent").failed_reason.endswith("failed: b")
+
+
 def test_the_reason_moves_to_a_cancelled_child():
     add(node("parent", node("a"), node("b")))
     fail("a")
