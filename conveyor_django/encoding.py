@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from .exceptions import InvalidNode
+from .exceptions import ConveyorError, InvalidNode
 
 MAX_DEPTH = 30  # MariaDB's JSON_VALID refuses 32
 MAX_NAME = 255
 MAX_REASON = 4_000
 MAX_TEXT = 64 * 1024
 _MAX_INT = 2**63
+# control characters but for those of lines, and what turns the direction of the text around it
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
+_class_name = vars(type)["__name__"].__get__  # a metaclass may say something else, or raise
 _TEXT_OR_LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?[\d.]+e\+\d+')
 
 
@@ -40,7 +43,8 @@ def _positional(match: re.Match[str]) -> str:
 
 
 def kind(value: object) -> str:
-    return type(value).__name__
+    name: str = _class_name(type(value))
+    return name
 
 
 def shown(value: object) -> str:
@@ -56,50 +60,88 @@ def normalize(value: Any, field: str, max_bytes: int) -> Any:
 
     Raises `InvalidNode`, naming `field` and the offending value's kind.
     """
-    copy = _plain(value, field, 0)
+    try:
+        copy = _Plain(field, max_bytes).of(value, field, 0)
+    except ConveyorError:
+        raise
+    except Exception as error:
+        raise unreadable(value, field, error) from error
     size = len(_json(copy).encode())
     if size > max_bytes:
         raise InvalidNode(f"{field} is {size} bytes of JSON, the limit is {max_bytes}")
     return copy
 
 
-def _plain(value: Any, path: Path, depth: int) -> Any:
-    if value is None or value is True or value is False:
-        return value
-    if isinstance(value, str):
-        return _text(value, path)
-    if isinstance(value, int):
-        if not -_MAX_INT <= value < _MAX_INT:
-            raise InvalidNode(f"{_words(path)} holds an int beyond 64 bits")
-        return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidNode(f"{_words(path)} holds the float {value!r}, which JSON doesn't have")
-        return float(value)
-    if depth == MAX_DEPTH:
-        raise InvalidNode(f"{_words(path)} is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, Mapping):
-        return {_key(key, path): _plain(item, (path, key), depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, (path, index), depth + 1) for index, item in enumerate(value)]
-    raise InvalidNode(f"{_words(path)} is a {kind(value)}, which JSON doesn't have")
+def unreadable(value: object, field: str, error: Exception) -> InvalidNode:
+    """For an object whose own methods raise `error` while it is read."""
+    return InvalidNode(f"{field} is a {kind(value)} that can't be read: {kind(error)}")
 
 
-def _key(key: object, path: Path) -> str:
-    if not isinstance(key, str):
-        raise InvalidNode(f"{_words(path)} has a key that is a {kind(key)}; JSON keys are str")
-    return _text(key, (path, key))
+class _Plain:
+    """Copies one value, and stops where the copy outgrows its limit: what holds itself twice grows fast.
+
+    Subclasses of JSON's types are read past their own methods, which may say anything.
+    """
+
+    def __init__(self, field: str, max_bytes: int) -> None:
+        self._field = field
+        self._max_bytes = max_bytes
+        self._left = max_bytes  # each value and each character is a byte at least
+
+    def of(self, value: Any, path: Path, depth: int) -> Any:
+        self._take(1)
+        if value is None or value is True or value is False:
+            return value
+        if isinstance(value, str):
+            return self._text(value, path)
+        if isinstance(value, int):
+            return _whole(value, path)
+        if isinstance(value, float):
+            return _finite(value, path)
+        if depth == MAX_DEPTH:
+            raise InvalidNode(f"{_words(path)} is nested deeper than {MAX_DEPTH} levels")
+        if isinstance(value, Mapping):
+            return dict(self._item(key, item, path, depth) for key, item in value.items())
+        if isinstance(value, (list, tuple)):
+            return [self.of(item, (path, index), depth + 1) for index, item in enumerate(value)]
+        raise InvalidNode(f"{_words(path)} is a {kind(value)}, which JSON doesn't have")
+
+    def _item(self, key: object, item: Any, path: Path, depth: int) -> tuple[str, Any]:
+        if not isinstance(key, str):
+            raise InvalidNode(f"{_words(path)} has a key that is a {kind(key)}; JSON keys are str")
+        below = (path, str.__str__(key))
+        return self._text(key, below), self.of(item, below, depth + 1)
+
+    def _text(self, value: str, path: Path) -> str:
+        text = str.__str__(value)
+        self._take(len(text))
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise InvalidNode(f"{_words(path)} holds a str with a lone surrogate, which is not text") from None
+        if "\x00" in text:
+            raise InvalidNode(f"{_words(path)} holds a str with a NUL character")
+        return text
+
+    def _take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise InvalidNode(f"{self._field} is too many bytes of JSON, the limit is {self._max_bytes}")
 
 
-def _text(value: str, path: Path) -> str:
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidNode(f"{_words(path)} holds a str with a lone surrogate, which is not text") from None
-    if "\x00" in value:
-        raise InvalidNode(f"{_words(path)} holds a str with a NUL character")
-    return str.__str__(value)  # of a subclass, such as an enum's member, the text itself
+def _whole(value: int, path: Path) -> int:
+    number = int.__int__(value)
+    if not -_MAX_INT <= number < _MAX_INT:
+        raise InvalidNode(f"{_words(path)} holds an int beyond 64 bits")
+    return number
+
+
+def _finite(value: float, path: Path) -> float:
+    number = float.__float__(value)
+    if not math.isfinite(number):
+        raise InvalidNode(f"{_words(path)} holds the float {number!r}, which JSON doesn't have")
+    return number
 
 
 def _words(path: Path) -> str:
@@ -110,17 +152,23 @@ def _words(path: Path) -> str:
     return "".join([path, *reversed(keys)])
 
 
+def text_of(value: object) -> str | None:
+    """The plain text of a str, whatever its subclass says it is; None for anything else."""
+    return str.__str__(value) if issubclass(type(value), str) else None
+
+
 def check_name(value: object, field: str) -> str:
     """A queue's, a job's or a custom id's name: 1 to 255 characters, none of them a control character."""
-    if not isinstance(value, str):
+    name = text_of(value)
+    if name is None:
         raise InvalidNode(f"{field} must be a str, not {kind(value)}")
-    if not value:
+    if not name:
         raise InvalidNode(f"{field} must not be empty")
-    if len(value) > MAX_NAME:
-        raise InvalidNode(f"{field} has {len(value)} characters, the limit is {MAX_NAME}")
-    if not is_inert(value):
-        raise InvalidNode(f"{field} holds a control character or a lone surrogate: {ascii(value)[:80]}")
-    return str.__str__(value)
+    if len(name) > MAX_NAME:
+        raise InvalidNode(f"{field} has {len(name)} characters, the limit is {MAX_NAME}")
+    if not is_inert(name):
+        raise InvalidNode(f"{field} holds a control character or a lone surrogate: {ascii(name)[:80]}")
+    return name
 
 
 def is_inert(value: str) -> bool:
@@ -131,7 +179,7 @@ def is_inert(value: str) -> bool:
 def clean_text(value: object, limit: int = MAX_TEXT) -> str:
     """Text that every database takes: no NUL, no lone surrogates, cut in the middle to `limit` characters."""
     try:
-        text = str(value)
+        text = str.__str__(str(value))
     except BaseException as error:  # noqa: B036 - a __str__ that fails must not keep a failure from being recorded
         text = f"<{kind(value)} whose str() raised {kind(error)}>"
     text = text.replace("\x00", "\ufffd").encode("utf-8", "backslashreplace").decode()
@@ -145,3 +193,8 @@ def printable(value: object, limit: int = 200) -> str:
     """One inert line for logs and terminals: control characters are escaped."""
     text = clean_text(value, limit)
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def visible(text: str) -> str:
+    """Several lines for a page: what isn't seen, and changes how the rest is, is escaped."""
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)

@@ -21,6 +21,10 @@ class DuplicateJob(ConveyorError):
     """A node below a flow's root has a job_id that its queue already holds; nothing was written."""
 
 
+class TryAgain(ConveyorError):
+    """Others kept changing the same jobs meanwhile, many times in a row; nothing was written."""
+
+
 class InvalidJobState(ConveyorError):
     """The job's state, or that of a job in its subtree, does not allow this."""
 

@@ -2,23 +2,24 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from .conf import Settings, get_settings
-from .encoding import check_name, kind, normalize, shown
+from .encoding import check_name, kind, normalize
 from .exceptions import ConveyorError, InvalidFlow, InvalidNode
 from .ids import new_ids
 from .models import Job
-from .options import Backoff, JobOptions
+from .options import Backoff, JobOptions, known_items
 from .registry import check_backoff, default_options
 from .trees import FlowJob
 
+T = TypeVar("T")
 _KEYS = frozenset(f.name for f in fields(FlowJob))
 _SHOWN_LEVELS = 20
 _new_job: Callable[..., Job] = Job
@@ -141,9 +142,12 @@ def _children(node: _Node) -> Any:
     children = node.given.children
     if children is None:
         return ()
-    if isinstance(children, (str, bytes, Mapping)) or not hasattr(children, "__iter__"):
-        raise InvalidNode(f"{node}: children must be a list, not {kind(children)}")
-    return children
+    try:
+        if not isinstance(children, (str, bytes, Mapping)):
+            return iter(children)
+    except TypeError:
+        pass
+    raise InvalidNode(f"{node}: children must be a list, not {kind(children)}")
 
 
 def _as_flow_job(given: object, node: _Node) -> FlowJob:
@@ -151,11 +155,19 @@ def _as_flow_job(given: object, node: _Node) -> FlowJob:
         return given
     if not isinstance(given, Mapping):
         raise InvalidNode(f"{node} must be a FlowJob or a mapping, not {kind(given)}")
-    if unknown := [key for key in given if key not in _KEYS]:
-        raise InvalidNode(f"{node} has an unknown key, {shown(unknown[0])}; known are {', '.join(sorted(_KEYS))}")
-    if missing := [key for key in ("name", "queue_name") if key not in given]:
+    items = known_items(given, str(node), _KEYS)
+    if missing := [key for key in ("name", "queue_name") if key not in items]:
         raise InvalidNode(f"{node} has no {missing[0]}")
-    return FlowJob(**given)
+    return FlowJob(**items)
+
+
+def listed(given: Iterable[T], field: str) -> list[T]:
+    """What a producer hands in as several; what its own iteration raises is its own."""
+    try:
+        items = iter(given)
+    except TypeError:
+        raise InvalidNode(f"{field} must be a list, not {kind(given)}") from None
+    return list(items)
 
 
 def check_job_ids(jobs: list[Job]) -> None:

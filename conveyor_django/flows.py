@@ -7,9 +7,11 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.db import router
 
+from .encoding import printable
 from .engines import get_engine
-from .flatten import check_job_ids, flatten
+from .flatten import check_job_ids, flatten, listed
 from .models import Job
+from .options import whole
 from .transitions import enqueue
 from .trees import NODE_COLUMNS, FlowJob, FlowResult, result_of
 
@@ -30,7 +32,7 @@ class FlowProducer:
 
     def add_bulk(self, flows: Iterable[FlowJob | Mapping[str, Any]]) -> list[FlowResult]:
         """Store all of these flows or none."""
-        given = list(flows)
+        given = listed(flows, "flows")
         trees = [flatten(flow, f"flows[{index}]" if len(given) > 1 else "flow") for index, flow in enumerate(given)]
         check_job_ids([job for tree in trees for job in tree])
         existing = enqueue(self.using, trees) if trees else {}
@@ -51,8 +53,8 @@ class FlowProducer:
         jobs = Job.objects.using(self.using)
         top = jobs.find(job_id)
         if top is None:
-            raise Job.DoesNotExist(f"no job has the id {job_id!r}")
-        return self._stored(top, depth)
+            raise Job.DoesNotExist(f"no job has the id {printable(job_id)!r}")
+        return self._stored(top, None if depth is None else whole(depth, "depth"))
 
     def _stored(self, top: Job, depth: int | None = None) -> FlowResult:
         jobs = Job.objects.using(self.using)

@@ -4,6 +4,8 @@ import threading
 import time
 from uuid import UUID
 
+from .encoding import text_of
+
 try:
     from uuid import uuid7  # type: ignore[attr-defined,unused-ignore]  # Python 3.14 and newer
 except ImportError:
@@ -36,7 +38,8 @@ def parse_id(value: object) -> UUID | None:
     """The UUID that a `str` or `UUID` means, None for anything else."""
     if isinstance(value, UUID):
         return value
+    text = text_of(value)
     try:
-        return UUID(value) if isinstance(value, str) else None
+        return UUID(text) if text is not None else None
     except ValueError:
         return None

@@ -1,14 +1,16 @@
 """`JobOptions` and `Backoff`: what can be said of how a job runs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from functools import partial
+from itertools import islice
+from typing import Any
 
 from django.utils import timezone
 
-from .encoding import check_name, kind, shown
-from .exceptions import InvalidNode
+from .encoding import check_name, kind, shown, text_of, unreadable
+from .exceptions import ConveyorError, InvalidNode
 from .states import ChildFailurePolicy
 
 MAX_SECONDS = 100 * 365 * 86400
@@ -42,15 +44,16 @@ class Backoff:
         put(self, "type", check_name(type, "backoff.type"))
         put(self, "delay", seconds(delay, "backoff.delay"))
         put(self, "max_delay", seconds(max_delay, "backoff.max_delay"))
-        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter <= 1:
+        share = _number(jitter)
+        if share is None or not 0 <= share <= 1:
             raise InvalidNode(f"backoff.jitter must be a number from 0 to 1, not {shown(jitter)}")
-        put(self, "jitter", float(jitter))
+        put(self, "jitter", float(share))
 
     @classmethod
     def of(cls, value: "Backoff | Mapping[str, Any]") -> "Backoff":
         if isinstance(value, cls):
             return value
-        return cls(**_known_keys(value, "backoff", {"type", "delay", "max_delay", "jitter"}))
+        return cls(**known_items(value, "backoff", {"type", "delay", "max_delay", "jitter"}))
 
     def as_json(self) -> dict[str, Any]:
         return {"type": self.type, "delay": self.delay, "max_delay": self.max_delay, "jitter": self.jitter}
@@ -85,7 +88,7 @@ class JobOptions:
             if value is _UNSET:
                 object.__setattr__(self, name, default)
             else:
-                given[name] = _CHECKS[name](value, name)
+                given[name] = _checked(value, name)
                 object.__setattr__(self, name, given[name])
         object.__setattr__(self, "given", given)
 
@@ -95,7 +98,7 @@ class JobOptions:
             return NO_OPTIONS
         if isinstance(value, JobOptions):
             return value
-        return cls(**_known_keys(value, field, DEFAULTS.keys()))
+        return cls(**known_items(value, field, DEFAULTS.keys()))
 
     def over(self, *lower: "JobOptions") -> "JobOptions":
         """These options, with what is unset here taken from `lower`, the first that has it."""
@@ -127,33 +130,56 @@ DEFAULTS: dict[str, Any] = {
 
 def seconds(value: object, name: str) -> float:
     """Seconds >= 0 out of a number or a `timedelta`; raises `InvalidNode`."""
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    number = _number(timedelta.total_seconds(value) if isinstance(value, timedelta) else value)
+    if number is None:
         raise InvalidNode(f"{name} must be seconds or a timedelta, not {shown(value)}")
-    if not 0 <= value <= MAX_SECONDS:  # NaN isn't either
+    if not 0 <= number <= MAX_SECONDS:  # NaN isn't either
         raise InvalidNode(f"{name} must be from 0 to {MAX_SECONDS} seconds, not {shown(value)}")
-    return value
+    return number
 
 
-def _known_keys(value: object, field: str, known: Any) -> dict[str, Any]:
+def whole(value: object, name: str, low: int = 0) -> int:
+    """An int from `low` up, as every database stores it; raises `InvalidNode`."""
+    number = _number(value)
+    if not isinstance(number, int) or not low <= number <= _MAX_SMALL:
+        raise InvalidNode(f"{name} must be an int from {low} to {_MAX_SMALL}, not {shown(value)}")
+    return number
+
+
+def _number(value: object) -> int | float | None:
+    """The plain number of one that may be a subclass's; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int.__int__(value)
+    return float.__float__(value) if isinstance(value, float) else None
+
+
+def known_items(value: object, field: str, known: Collection[str]) -> dict[str, Any]:
+    """The items of a mapping that has these keys only; raises `InvalidNode`."""
     if not isinstance(value, Mapping):
         raise InvalidNode(f"{field} must be a mapping, not {kind(value)}")
-    if unknown := [key for key in value if key not in known]:
+    try:
+        items = {key: value[key] for key in islice(value, len(known) + 1)}  # one more than known is an unknown one
+        unknown = [key for key in items if key not in known]
+    except Exception as error:
+        raise unreadable(value, field, error) from error
+    if unknown:
         raise InvalidNode(f"{field} has an unknown key, {shown(unknown[0])}; known are {', '.join(sorted(known))}")
-    return dict(cast("Mapping[str, Any]", value))
+    return items
 
 
-def _whole(low: int) -> Any:
-    def check(value: object, name: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= _MAX_SMALL:
-            raise InvalidNode(f"{name} must be an int from {low} to {_MAX_SMALL}, not {shown(value)}")
-        return value
+def _checked(value: object, name: str) -> Any:
+    try:
+        return _CHECKS[name](value, name)
+    except ConveyorError:
+        raise
+    except Exception as error:  # a time zone's own methods, say
+        raise unreadable(value, name, error) from error
 
-    return check
 
-
-def _flag(value: object, name: str) -> bool:
+def flag(value: object, name: str) -> bool:
+    """Raises `InvalidNode`: what is only true or false by chance was meant for something else."""
     if not isinstance(value, bool):
         raise InvalidNode(f"{name} must be True or False, not {shown(value)}")
     return value
@@ -178,23 +204,24 @@ def _timeout(value: object, name: str) -> float | None:
 
 
 def _policy(value: object, name: str) -> ChildFailurePolicy:
-    if not isinstance(value, str) or value not in ChildFailurePolicy.values:
+    text = text_of(value)
+    if text not in ChildFailurePolicy.values:
         raise InvalidNode(f"{name} must be one of {', '.join(ChildFailurePolicy.values)}, not {shown(value)}")
-    return ChildFailurePolicy(value)
+    return ChildFailurePolicy(text)
 
 
 _CHECKS: dict[str, Any] = {
-    "attempts": _whole(1),
+    "attempts": partial(whole, low=1),
     "backoff": lambda value, name: None if value is None else Backoff.of(value),
     "delay": _delay,
-    "priority": _whole(-_MAX_SMALL),
-    "lifo": _flag,
+    "priority": partial(whole, low=-_MAX_SMALL),
+    "lifo": flag,
     "timeout": _timeout,
     "job_id": lambda value, name: None if value is None else check_name(value, name),
-    "remove_on_complete": _flag,
-    "remove_on_fail": _flag,
+    "remove_on_complete": flag,
+    "remove_on_fail": flag,
     "fail_parent_on_child_failure": _policy,
-    "max_stalls": _whole(0),
+    "max_stalls": whole,
 }
 assert set(_CHECKS) == set(DEFAULTS) == {f.name for f in fields(JobOptions)} - {"given"}
 

@@ -34,6 +34,16 @@ Outcome = Completed | Failed | Delayed | GivenBack
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """The processor's own transaction has recorded this outcome: nothing is left to write."""
+
+    outcome: Outcome
+
+
+Ending = Outcome | Recorded
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a worker has to say of one job it leases: its outcome if it ended, else only news."""
 

@@ -10,12 +10,12 @@ from django.db import router
 from django.db.models import Count
 
 from .conf import Settings, get_settings
-from .encoding import check_name, kind
+from .encoding import check_name, kind, shown, text_of
 from .exceptions import InvalidNode
-from .flatten import make_job
+from .flatten import listed, make_job
 from .ids import new_id, new_ids
 from .models import Job
-from .options import JobOptions, seconds
+from .options import JobOptions, flag, seconds, whole
 from .querysets import JobQuerySet
 from .states import JobState
 from .transitions import enqueue, promote_queue, queues
@@ -47,7 +47,7 @@ class Queue:
 
     def add_bulk(self, jobs: Iterable[tuple[Any, ...]]) -> list[Job]:
         """Add `(name, data)` or `(name, data, opts)` each, all or none; returns the jobs in the same order."""
-        entries = list(jobs)
+        entries = listed(jobs, "jobs")
         ids = new_ids(len(entries))
         settings = get_settings()
         new: list[Job] = []
@@ -71,12 +71,14 @@ class Queue:
 
     def get_job(self, job_id: str | UUID) -> Job | None:
         """The job of this queue with this id or job_id."""
-        return self._jobs().find(job_id) or self._jobs().with_job_id(str(job_id)).first()
+        named = str(job_id) if isinstance(job_id, UUID) else text_of(job_id)
+        return self._jobs().find(job_id) or (self._jobs().with_job_id(named).first() if named else None)
 
     def get_jobs(self, *states: str, limit: int | None = 100, offset: int = 0) -> list[Job]:
         """Jobs in these states (all by default), the oldest first."""
         jobs = self._jobs().in_state(*map(_state, states)) if states else self._jobs()
-        return list(jobs.order_by("pk")[offset : None if limit is None else offset + limit])
+        start = whole(offset, "offset")
+        return list(jobs.order_by("pk")[start : None if limit is None else start + whole(limit, "limit")])
 
     def count(self, state: str | None = None) -> int:
         """Jobs in this state, or in all."""
@@ -108,7 +110,7 @@ class Queue:
 
     def obliterate(self, force: bool = False) -> int:  # noqa: FBT001, FBT002
         """Remove everything; raises `InvalidJobState` while something is active, unless `force`."""
-        return queues.obliterate(self.using, self.name, force=force)
+        return queues.obliterate(self.using, self.name, force=flag(force, "force"))
 
     def retry_jobs(self, state: str = JobState.FAILED) -> int:
         """Retry all jobs in this finished state; returns how many."""
@@ -145,7 +147,7 @@ def _entry(entry: object) -> tuple[Any, Any, Options]:
 
 
 def _state(value: str) -> JobState:
-    try:
-        return JobState(value)
-    except ValueError:
-        raise InvalidNode(f"{value!r} is not a state; states are {', '.join(JobState.values)}") from None
+    text = text_of(value)
+    if text in JobState.values:
+        return JobState(text)
+    raise InvalidNode(f"{shown(value)} is not a state; states are {', '.join(JobState.values)}")

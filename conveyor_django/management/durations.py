@@ -14,10 +14,10 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])\s*", re.IGNORECASE)
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+", re.IGNORECASE)
 
 
-def seconds_of(text: str, option: str) -> float:
+def seconds_of(text: object, option: str) -> float:
     """Raises `CommandError`, naming the option."""
     try:
-        return seconds(_parse(text.strip()), option)
+        return seconds(_parse(str(text).strip()), option)  # some versions of argparse make a list of `--`
     except (InvalidNode, ValueError, OverflowError):
         raise CommandError(
             f"{option} is a duration of 0 or more, as in 45 (seconds), 30m, 12h, 7d or 2w; not {printable(text)!r}."
