@@ -1,6 +1,7 @@
 """The `CONVEYOR` setting, read once into one frozen object; `override_settings` works."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from typing import Any
@@ -19,10 +20,26 @@ class Settings:
     MAX_DATA_BYTES: int = 1024 * 1024  # of one job's data, result or progress, as JSON
     MAX_FLOW_JOBS: int = 250_000  # of one flow
     DEFAULT_JOB_OPTIONS: Mapping[str, Any] = field(default_factory=dict)
+    REDACT: Sequence[str] = field(default_factory=list)  # more keys whose values aren't shown
 
     @cached_property
     def default_options(self) -> JobOptions:
         return JobOptions.of(self.DEFAULT_JOB_OPTIONS, "CONVEYOR['DEFAULT_JOB_OPTIONS']")
+
+    @cached_property
+    def secret_keys(self) -> list[re.Pattern[str]]:
+        """Where the setting can't be read every key is one: the system check says so, and nothing has been shown."""
+        try:
+            return compiled(self.REDACT)
+        except (TypeError, re.error):
+            return [re.compile("")]
+
+
+def compiled(expressions: Sequence[str]) -> list[re.Pattern[str]]:
+    """Raises `TypeError` and `re.error`."""
+    if not isinstance(expressions, (list, tuple)) or not all(isinstance(text, str) for text in expressions):
+        raise TypeError("not a list of str")
+    return [re.compile(text, re.IGNORECASE) for text in expressions]
 
 
 KNOWN = frozenset(f.name for f in fields(Settings))

@@ -1,12 +1,35 @@
 """What all admin pages of this package share: they show, and no URL of theirs changes a row."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import get_permission_codename
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
+from django.urls import URLPattern, reverse
 from django.utils.text import capfirst
+
+from conveyor_django.encoding import visible
+
+
+def _inert(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Whatever a page shows: templates escape markup, and this the control characters, on all of it."""
+
+    @wraps(view)
+    def inert(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        if isinstance(response, SimpleTemplateResponse):
+            response.add_post_render_callback(_make_visible)
+        return response
+
+    return inert
+
+
+def _make_visible(response: HttpResponse) -> None:
+    response.content = visible(response.content.decode(response.charset)).encode(response.charset)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable when it runs
@@ -26,6 +49,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscrip
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_urls(self) -> list[URLPattern]:
+        patterns: list[URLPattern] = super().get_urls()
+        for pattern in patterns:
+            pattern.callback = _inert(pattern.callback)
+        return patterns
 
     def may(self, request: HttpRequest, action: str) -> bool:
         """Whether the user has the permission `<action>_<model>`."""

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from conveyor_django.redaction import redact_text
 from conveyor_django.states import JobState
 
 MOMENT = "j M Y, H:i:s"
@@ -40,8 +41,8 @@ def mark(state: str) -> SafeString:
 
 
 def own_words(job: Any, reason: str) -> str:
-    """The reason without the ids of the children that it came through, if it did: they stand in the tree."""
-    return _CHILDREN.sub("", reason, count=1) if job.failed_by else reason
+    """The reason without secrets, and without the ids of the children that it came through: they stand in the tree."""
+    return redact_text(_CHILDREN.sub("", reason, count=1) if job.failed_by else reason)
 
 
 def short_reason(job: Any) -> SafeString | str:

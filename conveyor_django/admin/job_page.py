@@ -8,7 +8,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from conveyor_django.models import Job, QueueState
+from conveyor_django.models import Job, JobError, QueueState
+from conveyor_django.redaction import redact_text
 from conveyor_django.states import FINISHED, UNFINISHED, JobState
 
 from .display import chip, duration, mark, moment, own_words
@@ -78,20 +79,27 @@ def _can_cancel(job: Job) -> bool:
 
 def _history(job: Job) -> dict[str, Any]:
     attempts = list(job.errors.order_by("-pk")[: MAX_ATTEMPTS + 1])
-    lines = job.logs.annotate(line=Left("text", MAX_LINE)).order_by("-pk").values("created_at", "line")
+    lines = job.logs.annotate(line=Left("text", MAX_LINE)).order_by("-pk").values_list("created_at", "line")
     log = list(lines[: MAX_LINES + 1])
+    # the newest attempt shows the same traceback
+    stacktrace = "" if attempts and attempts[0].stacktrace == job.stacktrace else job.stacktrace
     return {
-        "attempts": [(error, _ran(error)) for error in attempts[:MAX_ATTEMPTS]],
+        "attempts": [_attempt(error) for error in attempts[:MAX_ATTEMPTS]],
         "has_more_attempts": len(attempts) > MAX_ATTEMPTS,
-        # the newest attempt shows the same traceback
-        "stacktrace": "" if attempts and attempts[0].stacktrace == job.stacktrace else job.stacktrace,
-        "log": log[:MAX_LINES][::-1],
+        "stacktrace": redact_text(stacktrace),
+        "log": [(when, redact_text(line)) for when, line in log[:MAX_LINES][::-1]],
         "has_more_log": len(log) > MAX_LINES,
     }
 
 
-def _ran(error: Any) -> str:
-    return duration(error.created_at - error.started_at) if error.started_at else ""
+def _attempt(error: JobError) -> dict[str, Any]:
+    return {
+        "number": error.attempt,
+        "reason": redact_text(error.reason),
+        "stacktrace": redact_text(error.stacktrace),
+        "ended": error.created_at,
+        "ran": duration(error.created_at - error.started_at) if error.started_at else "",
+    }
 
 
 def _flow(flow: Flow, job: Job, link: Link, now: datetime) -> dict[str, Any]:

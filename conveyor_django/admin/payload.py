@@ -1,10 +1,12 @@
-"""JSON as text for a page, cut where it is large."""
+"""JSON as text for a page, without secrets, cut where it is large."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from django.template.defaultfilters import filesizeformat
+
+from conveyor_django.redaction import redact
 
 LIMIT = 20 * 1024  # bytes of text that are shown whole
 SHOWN = 4 * 1024  # bytes of a larger one
@@ -18,7 +20,7 @@ class Payload:
 
 
 def payload(value: Any) -> Payload:
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(redact(value), indent=2, ensure_ascii=False)
     raw = text.encode("utf-8", "backslashreplace")
     if len(raw) <= LIMIT:
         return Payload(text, filesizeformat(len(raw)))

@@ -7,9 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections, router
 
-from conveyor_django.encoding import check_name, printable
+from conveyor_django.encoding import check_name, clean_text, printable
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
+from conveyor_django.redaction import redact_text
 
 from .output import Terminal
 
@@ -85,5 +86,5 @@ def checked_queues(names: list[str]) -> list[str]:
 
 
 def _sentence(error: BaseException) -> str:
-    text = printable(" ".join(str(error).split()), 500)
+    text = printable(redact_text(" ".join(clean_text(error).split())), 500)
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")

@@ -10,6 +10,7 @@ from uuid import UUID
 from conveyor_django.engines import get_engine
 from conveyor_django.models import Job
 from conveyor_django.querysets import JobQuerySet
+from conveyor_django.redaction import redact_text
 from conveyor_django.states import JobState
 
 MAX_INDENT = 12  # levels drawn: a deeper one stands at the edge, with its number
@@ -34,6 +35,10 @@ class Node:
             return None
         return max(0.0, ((job.finished_at or now) - job.started_at).total_seconds())
 
+    @property
+    def reason(self) -> str:
+        return redact_text(self.job.failed_reason)
+
     def as_json(self, now: datetime) -> dict[str, Any]:
         job, ran = self.job, self.ran(now)
         moments = ("run_at", "created_at", "started_at", "finished_at")
@@ -47,7 +52,7 @@ class Node:
             "attempts_made": job.attempts_made,
             "max_attempts": job.max_attempts,
             "seconds": None if ran is None else round(ran, 3),
-            "failed_reason": job.failed_reason,
+            "failed_reason": self.reason,
             "failed_by": str(job.failed_by) if job.failed_by else None,
             **{name: value.isoformat() if (value := getattr(job, name)) else None for name in moments},
         }

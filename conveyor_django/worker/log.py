@@ -8,13 +8,15 @@ from uuid import UUID
 
 from django.db import Error
 
-from conveyor_django.encoding import printable
+from conveyor_django.encoding import clean_text, kind, printable
 from conveyor_django.outcomes import Completed, Delayed, Failed, GivenBack, Outcome
+from conveyor_django.redaction import redact_text
 
 from .attempt import Attempt
 
 logger = logging.getLogger("conveyor_django")
 
+_SHOWN = 10  # ids in one line
 _VERBS = {Completed: "completed", Failed: "failed", Delayed: "delayed", GivenBack: "given back"}
 
 
@@ -42,7 +44,7 @@ def ended(attempt: Attempt, outcome: Outcome, seconds: float) -> None:
         f"{duration(seconds)}, attempt {attempt.attempts_made} of {attempt.max_attempts}"
     )
     if isinstance(outcome, Failed):
-        line += f"{_next_attempt(attempt, outcome)}: {printable(outcome.reason, 500)}"
+        line += f"{_next_attempt(attempt, outcome)}: {_inert(outcome.reason, 500)}"
     logger.log(level, "%s", line)
 
 
@@ -76,6 +78,11 @@ def gave_back(count: int) -> None:
 
 def rescued(count: int) -> None:
     logger.warning("%s taken from lost workers (stalled)", _jobs(count))
+
+
+def mended(fault: str, count: int, job_ids: Collection[UUID]) -> None:
+    ids = ", ".join(map(str, list(job_ids)[:_SHOWN]))
+    logger.warning("%s set right that should not have been wrong (%s): %s", _jobs(count), fault, ids)
 
 
 def stop_requested(signal_name: str) -> None:
@@ -118,7 +125,7 @@ def left_behind(job_ids: Collection[UUID]) -> None:
 
 
 def database_away(error: BaseException, pause: float) -> None:
-    reason = printable(" ".join(str(error).split()))
+    reason = _inert(" ".join(clean_text(error).split()))
     logger.warning("database not available (%s); next try in %s", reason, duration(pause))
 
 
@@ -126,15 +133,29 @@ def stopped_without_database(leased: int) -> None:
     logger.warning("stopped while the database was away; %d leased jobs go back when the lease runs out", leased)
 
 
+def session_cut(thread: str, seconds: float) -> None:
+    line = "no answer from the database to the %s for %s: its connection is given up"
+    logger.warning(line, thread, duration(seconds))
+
+
+def loop_hangs(seconds: float, where: str) -> None:
+    logger.error("the worker's loop has not turned for %s; it is in %s", duration(seconds), where)
+
+
 def database_back() -> None:
     logger.warning("database available again")
 
 
 def refused(job_id: UUID, error: BaseException) -> None:
-    logger.warning("the database refused the result of job %s: %s", job_id, printable(error))
+    logger.warning("the database refused the result of job %s: %s", job_id, _inert(error))
 
 
 def background_failed(what: str, error: BaseException) -> None:
     unexpected = not isinstance(error, Error)  # then it's for a programmer
     line = "%s failed, will be tried again: %s: %s"
-    logger.warning(line, what, type(error).__name__, printable(error), exc_info=error if unexpected else None)
+    logger.warning(line, what, kind(error), _inert(error), exc_info=error if unexpected else None)
+
+
+def _inert(text: object, limit: int = 200) -> str:
+    """Without secrets and control characters, in one line."""
+    return printable(redact_text(clean_text(text)), limit)

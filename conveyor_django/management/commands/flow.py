@@ -70,7 +70,7 @@ def _lines(nodes: Sequence[Node], terminal: Terminal, now: datetime) -> Iterator
             _attempts(job),
         ]
         yield "  ".join(cells).rstrip()
-        if remark := _remark(job, names, now):
+        if remark := _remark(node, names, now):
             styled = terminal.bad(remark) if job.state == JobState.FAILED else terminal.quiet(remark)
             yield terminal.quiet(node.under) + styled
 
@@ -80,14 +80,15 @@ def _attempts(job: Job) -> str:
     return f"attempt {job.attempts_made} of {job.max_attempts}" if many else ""
 
 
-def _remark(job: Job, names: dict[Any, str], now: datetime) -> str:
+def _remark(node: Node, names: dict[Any, str], now: datetime) -> str:
+    job = node.job
     if job.state == JobState.DELAYED and job.run_at:
         return f"due in {duration(max(0.0, (job.run_at - now).total_seconds()))}"
     if job.state != JobState.FAILED:
         return ""
     if job.failed_by in names:
         return f"through its child {printable(names[job.failed_by], 80)}"
-    return printable(job.failed_reason.strip().partition("\n")[0], 300)
+    return printable(node.reason.strip().partition("\n")[0], 300)
 
 
 def _total(nodes: Sequence[Node], terminal: Terminal) -> str:
