@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db import models
 
+_NOTHING = "DO 0"  # a statement is expected
+
 
 class StateIndex(models.Index):
     """`fields` of the rows in one state; without partial indexes, the same with the state as first column."""
@@ -22,6 +24,20 @@ class StateIndex(models.Index):
         else:
             twin = models.Index(fields=["state", *self.fields], name=self.name)
         return twin.create_sql(model, schema_editor, using, **kwargs)
+
+
+class PartialIndex(StateIndex):
+    """Only where the database has partial indexes: elsewhere any `StateIndex` begins with the state and will do."""
+
+    def create_sql(self, model: Any, schema_editor: Any, using: str = "", **kwargs: Any) -> Any:
+        if schema_editor.connection.features.supports_partial_indexes:
+            return super().create_sql(model, schema_editor, using, **kwargs)
+        return _NOTHING
+
+    def remove_sql(self, model: Any, schema_editor: Any, **kwargs: Any) -> Any:
+        if schema_editor.connection.features.supports_partial_indexes:
+            return super().remove_sql(model, schema_editor, **kwargs)
+        return _NOTHING
 
 
 class SparseIndex(models.Index):

@@ -1,12 +1,16 @@
 """Transactions that lose a conflict are tried again, unless they are part of the caller's."""
 
+import select
 import threading
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
-from conveyor_django.engines import TryAgain, get_engine
+from conveyor_django.engines import get_engine
+from conveyor_django.exceptions import ConveyorError, TryAgain
 from conveyor_django.models import Job
+from conveyor_django.worker.outage import through_outages
+from conveyor_django.worker.pulse import Pulse
 
 from .factories import JobFactory
 from .workers import PATIENCE
@@ -58,6 +62,12 @@ def test_not_for_ever(engine):
         assert step.calls == 20
 
 
+def test_what_is_given_up_has_a_type_and_a_worker_goes_on_with_it():
+    assert issubclass(TryAgain, ConveyorError)
+    step = Step(TryAgain("rows"), TryAgain("rows"))
+    assert through_outages("default", step, threading.Event(), lambda: 0, Pulse()) == 3
+
+
 @pytest.mark.parametrize("error", [DatabaseError("syntax"), OperationalError("disk full"), ValueError("bug")], ids=repr)
 def test_other_errors_are_passed_on(engine, error):
     step = Step(error)
@@ -76,7 +86,22 @@ def test_inside_the_callers_transaction_a_conflict_is_the_callers(engine):
     assert Job.objects.get().name == "call-2"
 
 
-@pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite has one writer at a time")
+if connection.vendor == "postgresql":  # elsewhere it is an OperationalError, as of any session that is lost
+
+    def test_a_transaction_whose_session_was_ended_for_idling_is_tried_again(engine):
+        calls = []
+
+        def step():
+            calls.append(JobFactory(name=f"call-{len(calls)}"))
+            if len(calls) == 1:
+                engine.limit_idle_transactions(0.01)
+                assert select.select([connection.connection], [], [], PATIENCE)[0]  # the server has said so
+
+        engine.transact(step)
+        assert Job.objects.get().name == "call-1"
+
+
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 def test_a_real_deadlock_is_survived(engine):
     one, two = JobFactory(), JobFactory()
     both = threading.Barrier(2, timeout=PATIENCE)

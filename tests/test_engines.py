@@ -19,7 +19,7 @@ from .workers import PATIENCE
 
 pytestmark = pytest.mark.django_db
 committed = pytest.mark.django_db(transaction=True)
-locks = pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite has one writer at a time")
+locks = pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ SESSION_ZONE = {
 }
 
 
-@pytest.mark.skipif(connection.vendor not in SESSION_ZONE, reason="SQLite has no sessions with a time zone")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no sessions with a time zone")
 def test_now_is_utc_whatever_the_sessions_time_zone(engine):
     there, back = SESSION_ZONE[connection.vendor]
     with connection.cursor() as cursor:

@@ -9,6 +9,7 @@ from conveyor_django import JobState
 from conveyor_django.engines import get_engine
 from conveyor_django.ids import new_ids
 from conveyor_django.models import Job
+from conveyor_django.transitions import check
 
 pytestmark = pytest.mark.django_db(transaction=True)  # MySQL's ANALYZE commits
 
@@ -52,6 +53,14 @@ def test_the_claim_reads_the_index_of_waiting_jobs_in_its_order(engine, many_job
         assert wrong not in found
 
 
+@pytest.mark.only_on("mysql", reason="elsewhere an index isn't locked")
+def test_the_claim_reads_and_locks_that_index_when_there_is_little_to_read_too(engine):
+    for queue_name in ("default", "other"):
+        store(3, queue_name=queue_name, state=JobState.WAITING)
+    found = plan(lambda: engine.waiting_jobs(["default"], 5))
+    assert "conveyor_job_waiting conveyor_job_waiting" in found  # the one that is possible, and the one that is taken
+
+
 PRIMARY_KEY = {
     "postgresql": "conveyor_django_job_pkey",
     "mysql": "PRIMARY",
@@ -62,5 +71,19 @@ PRIMARY_KEY = {
 def test_locks_go_through_the_primary_key(engine, many_jobs):
     ids = list(Job.objects.values_list("pk", flat=True)[:5])
     found = plan(lambda: engine.lock_jobs(ids))
+    assert PRIMARY_KEY[connection.vendor] in found
+    assert "Seq Scan" not in found
+
+
+def test_parents_that_wait_are_found_by_their_state(engine, many_jobs):
+    found = plan(lambda: check.find_in_parents("default", None))
+    assert ("conveyor_job_" if connection.vendor == "mysql" else "conveyor_job_parents") in found
+    assert "Seq Scan" not in found
+
+
+def test_children_are_counted_through_their_index(engine, many_jobs):
+    ids = list(Job.objects.values_list("pk", flat=True)[:5])
+    found = plan(lambda: list(check.miscounted(Job.objects.filter(pk__in=ids))))
+    assert "conveyor_job_parent" in found
     assert PRIMARY_KEY[connection.vendor] in found
     assert "Seq Scan" not in found

@@ -3,12 +3,12 @@
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from .base import Engine, Listener, TryAgain
+from .base import Engine, Listener
 from .mysql import MySQLEngine
 from .postgresql import PostgresEngine
 from .sqlite import SQLiteEngine
 
-__all__ = ["Engine", "Listener", "TryAgain", "get_engine"]
+__all__ = ["Engine", "Listener", "get_engine"]
 
 _ENGINES: dict[str, type[Engine]] = {
     "postgresql": PostgresEngine,

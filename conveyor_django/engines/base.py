@@ -10,22 +10,19 @@ from itertools import zip_longest
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, connections, models, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, models, transaction
 from django.db.models.constants import OnConflict
 
+from conveyor_django.exceptions import TryAgain
 from conveyor_django.models import Job
 
-from . import sql
+from . import failpoints, sql
 from .problems import Problem
 
 T = TypeVar("T")
 _TRIES = 20
 _PLAIN = {type(None), bool, int, float, str}  # what every driver takes as it is
 CHUNK = 500  # ids in one statement: SQLite takes 999 parameters
-
-
-class TryAgain(Exception):
-    """A transition found, under its locks, that it needs rows that it didn't lock."""
 
 
 class Listener(ABC):
@@ -45,6 +42,7 @@ class Listener(ABC):
 
 class Engine:
     lock_hint = ""  # makes the lock go through the primary key
+    waiting_hint = ""  # makes the claim go through the index that is in its order
     children_hint = ""  # makes the way down go through the parents' index
     ordered_join = "JOIN"  # from what was found to what is above or below it, whatever the table's statistics say
     lock_clause = ""
@@ -62,11 +60,13 @@ class Engine:
     # Transactions
 
     def transact(self, step: Callable[[], T]) -> T:
-        """Run `step` in a transaction, again when it lost a conflict.
+        """Run `step` in a transaction, again when it lost a conflict or needs rows that it didn't lock.
 
         Inside a caller's transaction it is a savepoint, and a conflict goes to the caller, whose transaction is lost.
         """
         nested = self.connection.in_atomic_block
+        if failpoints.armed and not nested:
+            step = failpoints.watched(step, self.connection)
         for attempt in range(1, _TRIES + 1):
             try:
                 with self.begin():
@@ -77,22 +77,29 @@ class Engine:
             except DatabaseError as error:
                 if nested or attempt == _TRIES or not self.is_conflict(error):
                     raise
-                time.sleep(random.uniform(0, 0.002 * attempt))
+            time.sleep(random.uniform(0, 0.002 * attempt))
         raise AssertionError("unreachable")
 
     def begin(self) -> AbstractContextManager[None]:
         return transaction.atomic(self.using)
 
-    def is_conflict(self, error: DatabaseError) -> bool:
+    def is_conflict(self, error: DatabaseError | InterfaceError) -> bool:
         """Whether a deadlock, a serialization failure or a busy database refused the transaction."""
         raise NotImplementedError
 
-    def limit_idle_transactions(self, seconds: float) -> None:
-        """Let the database end this session when a transaction idles for so long; 0 is for ever."""
+    def limit_idle_transactions(self, seconds: float | None) -> None:
+        """Let the database end this session when a transaction idles for so long; None is what it does by itself."""
+
+    def limit_statements(self, seconds: float | None) -> None:
+        """Let the database end a statement of this session that takes so long; None is as the session began."""
+
+    def connect_options(self, seconds: float) -> dict[str, Any]:
+        """OPTIONS with which a new session gives up a server that is silent for about so long."""
+        return {}
 
     def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
-        """Whether an operational error may pass by itself, so that waiting helps."""
-        return True
+        """Whether an error may pass by itself, so that waiting helps."""
+        return isinstance(error, (OperationalError, InterfaceError))
 
     def now(self) -> datetime:
         """The database's clock, which rules: hosts may differ."""
@@ -130,7 +137,7 @@ class Engine:
     def _waiting_in(self, queue_name: str, limit: int, beyond: Sequence[Job]) -> list[Job]:
         # rows that this transaction has locked are not skipped by it: ask for as many more
         jobs = self._raw_jobs(
-            f"SELECT {sql.columns()} FROM {sql.JOB} WHERE state = 'waiting' AND queue_name = %s "
+            f"SELECT {sql.columns()} FROM {sql.JOB} {self.waiting_hint} WHERE state = 'waiting' AND queue_name = %s "
             f"ORDER BY priority, position, id LIMIT %s {self.skip_locked_clause}",
             [queue_name, limit + len(beyond)],
         )

@@ -2,18 +2,23 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, models
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError, models
 
+from conveyor_django.conf import get_settings
 from conveyor_django.models import Job, JobError, JobLog, QueueState, WorkerProcess
 
 from .base import Engine
 from .problems import Problem, too_old
 
 _CONFLICTS = {1213, 1205, 1020}  # deadlock, lock wait timeout, record changed since last read
+_STATEMENT = 4  # times MAX_DATA_BYTES: a result and progress, each up to twice as long once quoted
+_TOO_LARGE = 1153
+_HUNG_UP = {_TOO_LARGE, 2006, 2013}
 _ALL_LEVELS = 4_294_967_295
 _OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0, 1)}  # the first that can skip locked rows
 _UUID_ORDER_BROKEN = [  # MDEV-29959: from, and the first without it
@@ -26,6 +31,8 @@ _UUID_ORDER_BROKEN = [  # MDEV-29959: from, and the first without it
 
 class MySQLEngine(Engine):
     lock_hint = "FORCE INDEX (PRIMARY)"  # through another index the locks would come in another order
+    # through another index it would lock, and so hide, rows of other claims
+    waiting_hint = "FORCE INDEX (conveyor_job_waiting)"
     children_hint = "FORCE INDEX (conveyor_job_parent)"
     ordered_join = "STRAIGHT_JOIN"
     lock_clause = "FOR UPDATE"
@@ -33,17 +40,55 @@ class MySQLEngine(Engine):
     delete_order = "ORDER BY id"
     parents_first = True
 
-    def is_conflict(self, error: DatabaseError) -> bool:
+    def is_conflict(self, error: DatabaseError | InterfaceError) -> bool:
         return bool(error.args) and error.args[0] in _CONFLICTS
+
+    @contextmanager
+    def begin(self) -> Iterator[None]:
+        with self.connection.execute_wrapper(self._tell_large), super().begin():
+            yield
+
+    def _tell_large(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
+        """The server hangs up on a statement above its limit, which else would look like an outage that never ends."""
+        try:
+            return execute(sql, params, many, context)
+        except OperationalError as error:
+            if not error.args or error.args[0] not in _HUNG_UP:
+                raise
+            size = max(map(_size, params if many else [params]), default=0)
+            if error.args[0] != _TOO_LARGE and size <= self._largest_statement():
+                raise
+            raise DataError(f"a statement of {size} bytes and more is above the server's max_allowed_packet") from error
+
+    def _largest_statement(self) -> float:
+        connection = self.connection  # is gone, and Django must not take another one for it
+        try:
+            session = connection.get_new_connection(connection.get_connection_params())
+            with closing(session), session.cursor() as cursor:
+                cursor.execute("SELECT @@max_allowed_packet")
+                return int(cursor.fetchone()[0])
+        except connection.Database.Error:  # the driver's: then it is an outage
+            return math.inf
 
     def waiting_queue_names(self) -> list[str]:
         self._allow_all_levels()
         return super().waiting_queue_names()
 
-    def limit_idle_transactions(self, seconds: float) -> None:
+    def limit_idle_transactions(self, seconds: float | None) -> None:
         if self.connection.mysql_is_mariadb:  # MySQL has no such limit
+            limit = "DEFAULT" if seconds is None else math.ceil(seconds)
             with self.connection.cursor() as cursor:
-                cursor.execute(f"SET SESSION idle_transaction_timeout = {math.ceil(seconds)}")
+                cursor.execute(f"SET SESSION idle_transaction_timeout = {limit}")
+
+    def limit_statements(self, seconds: float | None) -> None:
+        limit = "DEFAULT" if seconds is None else math.ceil(seconds)
+        # MySQL's limit of all a statement's time is for reads only
+        also = f", max_statement_time = {limit}" if self.connection.mysql_is_mariadb else ""
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {limit}{also}")
+
+    def connect_options(self, seconds: float) -> dict[str, Any]:
+        return {"connect_timeout": max(2, min(10, int(seconds / 3)))}
 
     def now(self) -> datetime:
         with self.connection.cursor() as cursor:
@@ -102,6 +147,14 @@ class MySQLEngine(Engine):
                 f"The connection speaks {charset} and not utf8mb4: the error of a failed job may be refused.",
                 f"Write into {options}: 'charset': 'utf8mb4'",
             )
+        needed = _STATEMENT * get_settings().MAX_DATA_BYTES
+        if (allowed := int(self._setting("SELECT @@max_allowed_packet"))) < needed:
+            yield Problem(
+                "W018",
+                f"The server takes statements of {allowed} bytes (max_allowed_packet): large data and results may be "
+                "refused.",
+                f"Raise max_allowed_packet to {needed}, or lower CONVEYOR['MAX_DATA_BYTES'].",
+            )
 
 
 def _version_problems(name: str, version: tuple[int, ...]) -> Iterator[Problem]:
@@ -115,6 +168,12 @@ def _version_problems(name: str, version: tuple[int, ...]) -> Iterator[Problem]:
                 f"MariaDB {shown} sorts UUIDs wrongly (MDEV-29959): jobs would run, and be locked, in a wrong order.",
                 f"Upgrade to MariaDB {'.'.join(map(str, fixed))} or newer.",
             )
+
+
+def _size(params: Any) -> int:
+    """Bytes of the texts among them, with a backslash before each character that gets one."""
+    texts = [value for value in params or () if isinstance(value, str)]
+    return sum(len(text.encode()) + sum(map(text.count, "'\"\\\n\r\x1a")) for text in texts)
 
 
 def _text_fields(model: type[models.Model]) -> Iterator[Any]:

@@ -5,10 +5,11 @@ import socket
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, Error, transaction
+from django.db import DatabaseError, Error, InterfaceError, transaction
 
 from conveyor_django.models import Job
 
@@ -19,7 +20,10 @@ from .throttle import Throttle
 
 CHANNEL = "conveyor_django"
 _WORTH_A_COPY = 100  # jobs
-_CONFLICTS = {"40P01", "40001", "55P03"}  # deadlock, serialization failure, lock not available
+# deadlock, serialization failure, lock not available, and a session that was ended since its transaction idled
+_CONFLICTS = {"40P01", "40001", "55P03", "25P03"}
+
+_READ_ONLY = "25006"  # for maintenance, or a standby that isn't promoted yet
 
 _throttle = Throttle(seconds=0.02)
 
@@ -28,12 +32,31 @@ class PostgresEngine(Engine):
     lock_clause = "FOR NO KEY UPDATE"  # doesn't block the insert of children, as FOR UPDATE would
     skip_locked_clause = "FOR NO KEY UPDATE SKIP LOCKED"
 
-    def is_conflict(self, error: DatabaseError) -> bool:
+    def is_conflict(self, error: DatabaseError | InterfaceError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in _CONFLICTS
 
-    def limit_idle_transactions(self, seconds: float) -> None:
+    def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
+        return super().is_outage(error) or getattr(error.__cause__, "sqlstate", None) == _READ_ONLY
+
+    def limit_idle_transactions(self, seconds: float | None) -> None:
+        limit = "DEFAULT" if seconds is None else int(seconds * 1000)
         with self.connection.cursor() as cursor:
-            cursor.execute(f"SET idle_in_transaction_session_timeout = {int(seconds * 1000)}")
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {limit}")
+
+    def limit_statements(self, seconds: float | None) -> None:
+        limit = "DEFAULT" if seconds is None else int(seconds * 1000)
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SET statement_timeout = {limit}")
+
+    def connect_options(self, seconds: float) -> dict[str, Any]:
+        third = max(1, int(seconds / 3))
+        return {
+            "connect_timeout": max(2, min(10, third)),
+            "keepalives_idle": third,
+            "keepalives_interval": max(1, third // 3),
+            "keepalives_count": 3,
+            "tcp_user_timeout": int(seconds * 1000),
+        }
 
     def now(self) -> datetime:
         with self.connection.cursor() as cursor:
@@ -51,12 +74,21 @@ class PostgresEngine(Engine):
             return
         fields: Sequence[Any] = Job._meta.concrete_fields
         columns = ", ".join(self._quote(field.column) for field in fields)
-        statement = f"COPY {sql.JOB} ({columns}) FROM STDIN"
-        with self.connection.cursor() as cursor, self.connection.wrap_database_errors, cursor.copy(statement) as copy:
-            for row in self._rows(jobs, fields):
-                copy.write_row(row)
+        self._copy(f"COPY {sql.JOB} ({columns}) FROM STDIN", self._rows(jobs, fields))
         for job in jobs:
             job._state.adding, job._state.db = False, self.using
+
+    def _copy(self, statement: str, rows: list[list[Any]]) -> None:
+        with self.connection.cursor() as cursor:
+
+            def execute(statement: str, rows: list[list[Any]], *_: Any) -> None:
+                with self.connection.wrap_database_errors, cursor.copy(statement) as copy:
+                    for row in rows:
+                        copy.write_row(row)
+
+            for wrapper in reversed(self.connection.execute_wrappers):  # as Django does for what it executes
+                execute = partial(wrapper, execute)
+            execute(statement, rows, True, {"connection": self.connection, "cursor": cursor})
 
     def notify(self, queue_names: Iterable[str]) -> None:
         if names := [name for name in queue_names if _throttle.passes((self.using, name))]:

@@ -29,11 +29,18 @@ class SQLiteEngine(Engine):
         finally:
             connection.transaction_mode = mode
 
-    def is_conflict(self, error: DatabaseError) -> bool:
+    def is_conflict(self, error: DatabaseError | InterfaceError) -> bool:
         return "locked" in str(error) or "busy" in str(error)
 
     def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
-        return "no such" not in str(error)  # a table or column: the migrations haven't run
+        return super().is_outage(error) and "no such" not in str(error)  # a table or column: the migrations haven't run
+
+    def limit_statements(self, seconds: float | None) -> None:
+        """What may take long here is the wait for somebody else who writes."""
+        usual = float(self.connection.settings_dict["OPTIONS"].get("timeout", 5))
+        limit = usual if seconds is None else min(usual, seconds)
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {int(limit * 1000)}")
 
     def now(self) -> datetime:
         return timezone.now().astimezone(timezone.get_fixed_timezone(0))  # the database's host is this one

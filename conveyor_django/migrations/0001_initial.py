@@ -142,6 +142,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
+            index=conveyor_django.indexes.PartialIndex(fields=['id'], name='conveyor_job_parents', of_state='waiting-children'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
             index=conveyor_django.indexes.SparseIndex(fields=['parent', 'id'], name='conveyor_job_parent', unique=False, where={'parent__isnull': False}),
         ),
         migrations.AddIndex(

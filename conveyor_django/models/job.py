@@ -7,10 +7,10 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from conveyor_django.encoding import MAX_NAME, PortableEncoder
+from conveyor_django.encoding import MAX_NAME, PortableEncoder, visible
 from conveyor_django.exceptions import InvalidJobState
 from conveyor_django.ids import new_id
-from conveyor_django.indexes import SparseIndex, StateIndex
+from conveyor_django.indexes import PartialIndex, SparseIndex, StateIndex
 from conveyor_django.querysets import JobQuerySet
 from conveyor_django.states import FINISHED, ChildFailurePolicy, JobState
 
@@ -90,6 +90,7 @@ class Job(JobVerbs, JobHandle, models.Model):
             ),
             StateIndex(fields=["run_at"], of_state=JobState.DELAYED, name="conveyor_job_delayed"),
             StateIndex(fields=["worker"], of_state=JobState.ACTIVE, name="conveyor_job_active"),
+            PartialIndex(fields=["id"], of_state=JobState.WAITING_CHILDREN, name="conveyor_job_parents"),
             SparseIndex(fields=["parent", "id"], where={"parent__isnull": False}, name="conveyor_job_parent"),
             models.Index(fields=["root"], name="conveyor_job_root"),
             SparseIndex(
@@ -119,7 +120,7 @@ class Job(JobVerbs, JobHandle, models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.pk})"
+        return f"{visible(self.name)} ({self.pk})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Refused inside its processor: it would write back the state and the lease as they were at the claim."""
