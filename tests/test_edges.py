@@ -128,10 +128,9 @@ def test_a_parent_that_failed_by_itself_takes_children_that_failed_afterwards(po
     assert states() == ({"P": "waiting-children", "C": "waiting"} if again else {"P": "waiting", "C": "failed"})
 
 
+@pytest.mark.only_on("postgresql", "mysql", reason="one writer at a time: a stopped process holds up all others")
 def test_a_worker_stopped_inside_a_transaction_does_not_keep_others_from_its_jobs():
     """Its session ends by itself, so that its locks go; what it then finds is an outage like any other."""
-    if connection.vendor == "sqlite":
-        pytest.skip("one writer at a time: a stopped process holds up all others")
     Queue("q").add("a")
     start("a")
     locked, go = threading.Event(), threading.Event()

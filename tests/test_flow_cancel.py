@@ -196,6 +196,13 @@ def test_cancel_of_jobs_of_one_tree_at_once():
     assert set(states().values()) == {"cancelled"}
 
 
+def test_cancel_of_a_finished_parent_together_with_its_child():
+    add(node("parent", node("a"), node("b")))
+    fail("a")
+    assert transitions.cancel(USING, [job("parent").pk, job("b").pk]) == 1
+    assert states() == {"parent": "failed", "a": "failed", "b": "cancelled"}
+
+
 def test_cancel_of_siblings_at_once():
     add(node("parent", node("a"), node("b"), node("c")))
     a, b = (job(name).pk for name in "ab")

@@ -7,10 +7,12 @@ from conveyor_django import ports
 
 from . import queues
 from .cancel import cancel
+from .check import Fault, Found, find, find_in_parents
 from .claim import claim, unpaused
 from .edit import change_delay, change_priority, update_data
 from .enqueue import enqueue
 from .finish import finish
+from .mend import mend
 from .promote import promote, promote_due, promote_queue
 from .remove import remove
 from .rescue import declare_dead, give_back, rescue_stalled
@@ -18,14 +20,19 @@ from .retry import retry
 from .tidy import tidy
 
 __all__ = [
+    "Fault",
+    "Found",
     "cancel",
     "change_delay",
     "change_priority",
     "claim",
     "declare_dead",
     "enqueue",
+    "find",
+    "find_in_parents",
     "finish",
     "give_back",
+    "mend",
     "promote",
     "promote_due",
     "promote_queue",

@@ -40,7 +40,7 @@ def _cancel_within(work: Work, top: list[Job]) -> set[UUID]:
     children = work.children()
     cancelled: set[UUID] = set()
     seen: set[UUID] = set()
-    for target in top:
+    for target in reversed(top):  # parents first: what they take along isn't looked at again
         found = len(cancelled)
         stack = [target]
         while stack:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
-from conveyor_django.engines import Engine, TryAgain
+from conveyor_django.engines import Engine
+from conveyor_django.exceptions import TryAgain
 from conveyor_django.models import Job
 from conveyor_django.states import UNSUCCESSFUL, ChildFailurePolicy, JobState
 
@@ -37,14 +38,14 @@ def children_ended(work: Work, ended: Iterable[Job]) -> None:
         parent = work.parent_of(child)
         if parent is None:
             continue
-        work.set(parent, pending_children=parent.pending_children - 1)
+        work.count_off(parent)
         if child.state in UNSUCCESSFUL and parent.state == JobState.WAITING_CHILDREN:
             if parent.fail_parent_on_child_failure == ChildFailurePolicy.FAIL:
                 fail(work, parent, through_child(child), through=child)
                 queue.append(parent)
                 continue
             if parent.fail_parent_on_child_failure == ChildFailurePolicy.REMOVE:
-                _remove_parent(work, parent)
+                remove_parent(work, parent)
                 continue
         release_if_done(work, parent)
 
@@ -55,11 +56,11 @@ def through_child(child: Job) -> str:
     return f"child {child.pk} {verb}"
 
 
-def _remove_parent(work: Work, parent: Job) -> None:
+def remove_parent(work: Work, parent: Job) -> None:
     if parent.pk not in work.whole:
         raise TryAgain(f"subtree of {parent.pk}")
     grandparent = work.parent_of(parent)
     remove_unrun(work, parent)
     if grandparent is not None:  # for it the removed job is resolved, with neither value nor failure
-        work.set(grandparent, pending_children=grandparent.pending_children - 1)
+        work.count_off(grandparent)
         release_if_done(work, grandparent)

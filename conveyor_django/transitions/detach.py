@@ -16,10 +16,10 @@ def remove_unrun(work: Work, top: Job) -> None:
         parent = work.rows[job.parent_id] if job.parent_id else None
         if job is top or job.state in QUEUED:
             if parent is not None and job is not top and parent.pk not in work.removed:
-                work.set(parent, pending_children=parent.pending_children - 1)
+                work.count_off(parent)
             work.remove(job)
         elif parent is None or parent.pk in work.removed:
-            _make_root(work, job)
+            make_root(work, job)
         elif (job.root_id, job.depth) != (parent.root_id, parent.depth + 1):
             work.set(job, root_id=parent.root_id, depth=parent.depth + 1)
 
@@ -38,7 +38,7 @@ def _top_down(work: Work, top: Job) -> list[Job]:
     return order
 
 
-def _make_root(work: Work, job: Job) -> None:
+def make_root(work: Work, job: Job) -> None:
     work.set(job, parent_id=None, root_id=job.pk, depth=0)
     if job.state in FINISHED and (job.remove_on_complete or job.remove_on_fail):
         work.set(job, removal_due=True)  # nobody above reads it any more

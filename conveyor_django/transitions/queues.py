@@ -19,7 +19,11 @@ from .retry import retry
 def pause(using: str, queue_name: str) -> None:
     """Workers take no more jobs from the queue; those that run, run on."""
     engine = get_engine(using)
-    QueueState.objects.using(using).update_or_create(queue_name=queue_name, defaults={"paused_at": engine.now()})
+
+    def step() -> None:
+        QueueState.objects.using(using).update_or_create(queue_name=queue_name, defaults={"paused_at": engine.now()})
+
+    engine.transact(step)
 
 
 def resume(using: str, queue_name: str) -> None:

@@ -100,7 +100,7 @@ def _take(work: Work, top: list[Job]) -> int:
     for job in top:
         parent = work.parent_of(job)
         if parent is not None and parent.pk not in work.removed and job.state in UNFINISHED:
-            work.set(parent, pending_children=parent.pending_children - 1)
+            work.count_off(parent)
             release_if_done(work, parent)
     work.save()
     return len(work.removed)

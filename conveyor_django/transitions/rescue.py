@@ -20,8 +20,12 @@ _BATCH = 200
 
 def declare_dead(using: str, *, by: UUID | None = None) -> int:
     """Mark workers whose lease ran out; the sweeper (`by`) leaves its own lease alone."""
-    late = WorkerProcess.objects.using(using).filter(dead_at=None, expires_at__lt=get_engine(using).now())
-    return (late.exclude(pk=by) if by else late).update(dead_at=get_engine(using).now())
+    now = get_engine(using).now()
+    late = WorkerProcess.objects.using(using).filter(dead_at=None, expires_at__lt=now)
+    rows = WorkerProcess.objects.using(using).filter(dead_at=None)
+    # by primary key and not by `expires_at`, through whose index it would deadlock with heartbeats
+    seen = (late.exclude(pk=by) if by else late).values_list("pk", "heartbeat_at")
+    return sum(rows.filter(pk=pk, heartbeat_at=beat).update(dead_at=now) for pk, beat in seen)
 
 
 def rescue_stalled(using: str) -> int:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.db.models import Count
 
-from conveyor_django.engines import TryAgain, get_engine
-from conveyor_django.exceptions import InvalidJobState
+from conveyor_django.engines import get_engine
+from conveyor_django.exceptions import InvalidJobState, TryAgain
 from conveyor_django.models import Job
 from conveyor_django.states import FINISHED, UNSUCCESSFUL, ChildFailurePolicy, JobState
 

@@ -8,11 +8,14 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from conveyor_django.engines import Engine, TryAgain
+from conveyor_django.engines import Engine
+from conveyor_django.exceptions import TryAgain
 from conveyor_django.models import Job, JobError, JobLog
 from conveyor_django.states import TRANSITIONS, JobState
 
 from .news import News
+
+_PAGE = 50  # entries of up to 64 Ki characters in one statement: servers take 16 MB
 
 
 class Work:
@@ -38,6 +41,11 @@ class Work:
         for name, value in fields.items():
             setattr(job, name, value)
         self._changed[job.pk].update(fields)
+
+    def count_off(self, parent: Job) -> None:
+        """One child less is unfinished."""
+        # a count that is too low, by somebody's hand, must not end every worker that meets it: the check mends it
+        self.set(parent, pending_children=max(0, parent.pending_children - 1))
 
     def remove(self, job: Job) -> None:
         self.removed.add(job.pk)
@@ -65,7 +73,8 @@ class Work:
         for fields, jobs in self._by_fields().items():
             self._write(jobs, sorted(fields))
         for model, entries in self._history.items():
-            model._default_manager.using(self.engine.using).bulk_create(entries)
+            for start in range(0, len(entries), _PAGE):
+                model._default_manager.using(self.engine.using).bulk_create(entries[start : start + _PAGE])
         if self.removed:
             self.engine.delete_jobs(self.removed)
         self.news.send_after_commit()
