@@ -1,6 +1,7 @@
 """System checks: what in settings, processors and databases keeps jobs from running as promised."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -10,8 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import router
 
 from . import registry
-from .conf import KNOWN, get_settings, user_settings
-from .encoding import kind
+from .conf import KNOWN, compiled, get_settings, user_settings
+from .encoding import shown
 from .engines import get_engine
 from .exceptions import ConveyorError
 from .models import Job
@@ -62,8 +63,7 @@ def _unknown_keys(given: Mapping[str, Any]) -> Iterator[CheckMessage]:
 def _bad_values(given: Mapping[str, Any]) -> Iterator[CheckMessage]:
     for key, (is_good, wanted) in _VALUES.items():
         if key in given and not is_good(given[key]):
-            shown = f"{kind(given[key])} {given[key]!r}"[:100]
-            yield _error("E003", f"CONVEYOR[{key!r}] is {shown}.", f"Write {wanted}.")
+            yield _error("E003", f"CONVEYOR[{key!r}] is {shown(given[key])}.", f"Write {wanted}.")
     yield from _bad_options(given.get("DEFAULT_JOB_OPTIONS", {}))
 
 
@@ -125,6 +125,14 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and _is_number(value)
 
 
+def _is_expressions(value: object) -> bool:
+    try:
+        compiled(value)  # type: ignore[arg-type]
+    except (TypeError, re.error):
+        return False
+    return True
+
+
 _SECONDS = (_is_number, "a number of seconds above 0")
 _COUNT = (_is_whole, "a whole number above 0")
 _VALUES: dict[str, tuple[Callable[[object], bool], str]] = {
@@ -132,4 +140,5 @@ _VALUES: dict[str, tuple[Callable[[object], bool], str]] = {
     "HEARTBEAT_TIMEOUT": _SECONDS,
     "MAX_DATA_BYTES": _COUNT,
     "MAX_FLOW_JOBS": _COUNT,
+    "REDACT": (_is_expressions, "a list of regular expressions"),
 }

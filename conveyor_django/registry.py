@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.utils.module_loading import autodiscover_modules
 
-from .encoding import check_name
+from .encoding import check_name, kind
 from .exceptions import InvalidNode, NoProcessor
 from .options import NO_OPTIONS, Backoff, JobOptions
 
@@ -22,6 +23,7 @@ class Processor:
     name: str | None  # None: every other name of the queue
     function: Function
     options: JobOptions
+    atomic: bool = False  # what it writes and what comes of it commit together
 
     @property
     def path(self) -> str:
@@ -33,18 +35,25 @@ conflicts: list[tuple[Processor, Processor]] = []  # for the system check
 _backoffs: dict[str, BackoffFunction] = {}
 
 
-def processor(queue_name: str, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
+def processor(
+    queue_name: str, name: str | None = None, *, atomic: bool = False, **options: Any
+) -> Callable[[Function], Function]:
     """Register a function, sync or async, for one job name of a queue, or for all its other names.
 
+    With `atomic` (sync functions only) what it writes to the jobs' database and the job's end are one transaction.
     `options` are `JobOptions` fields, the defaults of jobs added for it. The function is returned as it is.
     """
     check_name(queue_name, "queue_name")
     if name is not None:
         check_name(name, "name")
+    if not isinstance(atomic, bool):
+        raise InvalidNode(f"atomic must be True or False, not {kind(atomic)}")
     defaults = JobOptions.of(options, "processor options")
 
     def register(function: Function) -> Function:
-        new = Processor(queue_name, name, function, defaults)
+        if atomic and is_async(function):
+            raise InvalidNode("atomic is for sync functions: Django's transactions don't work in async code")
+        new = Processor(queue_name, name, function, defaults, atomic)
         old = processors.setdefault((queue_name, name), new)
         if old is not new:
             if old.path != new.path:  # the same path is a module imported again
@@ -64,6 +73,11 @@ def backoff(name: str) -> Callable[[BackoffFunction], BackoffFunction]:
         return function
 
     return register
+
+
+def is_async(function: Function) -> bool:
+    # the second for an instance with an async __call__
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
 def autodiscover() -> None:

@@ -8,8 +8,9 @@ from django.utils import timezone, translation
 
 from .ids import new_id
 from .models import Job
-from .outcomes import Outcome
+from .outcomes import Ending, Recorded
 from .transitions import claim, finish, promote_due, tidy
+from .worker import atomic
 from .worker.attempt import Attempt
 
 
@@ -26,8 +27,9 @@ def drain(*queues: str, using: str | None = None) -> int:
     with translation.override(translation.get_language()), timezone.override(None):  # the caller keeps its own
         while jobs := claim(alias, worker, list(queues) or None, 1, leased=False):
             attempt = Attempt(jobs[0], worker)
-            outcome = _run(attempt, alias)
-            finish(alias, worker, [attempt.report(outcome)])
+            ending = _run(attempt, alias)
+            if not isinstance(ending, Recorded):
+                finish(alias, worker, [attempt.report(ending)])
             count += 1
             promote_due(alias)
     while tidy(alias):
@@ -35,16 +37,16 @@ def drain(*queues: str, using: str | None = None) -> int:
     return count
 
 
-def _run(attempt: Attempt, using: str) -> Outcome:
+def _run(attempt: Attempt, using: str) -> Ending:
     connection: Any = connections[using]  # its `savepoint` can be None, whatever the stubs say
     savepoint = connection.savepoint()  # none outside of atomic()
-    outcome = async_to_sync(attempt.arun)() if attempt.is_async else attempt.run()
+    ending = async_to_sync(attempt.arun)() if attempt.is_async else atomic.run(attempt, using)
     try:
         connection.savepoint_commit(savepoint)
     except DatabaseError:  # a statement of the processor failed, and with it the caller's transaction
         transaction.set_rollback(False, using)
         connection.savepoint_rollback(savepoint)
-    return outcome
+    return ending
 
 
 adrain = sync_to_async(drain)

@@ -6,11 +6,14 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
+from django.db.models import Count, F, Q
+
 from conveyor_django import FlowJob, FlowProducer, FlowResult, transitions
 from conveyor_django.engines import Engine, get_engine
 from conveyor_django.ids import new_id
 from conveyor_django.models import Job
 from conveyor_django.outcomes import Completed, Delayed, Failed, GivenBack, Outcome, Report
+from conveyor_django.states import UNFINISHED
 
 USING = "default"
 WORKER = new_id()
@@ -49,6 +52,13 @@ def states() -> dict[str, str]:
 def parents() -> dict[str, str | None]:
     """Of all jobs there are, their parents' names."""
     return dict(Job.objects.values_list("name", "parent__name"))
+
+
+def wrong_counts() -> list[tuple[str, str, int, int]]:
+    """Jobs whose `pending_children` isn't the number of their unfinished children."""
+    unfinished = Count("children", filter=Q(children__state__in=UNFINISHED))
+    wrong = Job.objects.annotate(unfinished=unfinished).exclude(pending_children=F("unfinished"))
+    return [(str(job), job.state, job.pending_children, job.unfinished) for job in wrong]
 
 
 # Workers

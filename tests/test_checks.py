@@ -174,10 +174,6 @@ class TestVersions:
         assert problem.hint == "Upgrade to MariaDB 10.11.5 or newer."
 
 
-def only_on(vendor: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(connection.vendor != vendor, reason=f"{vendor} only")
-
-
 @contextmanager
 def session(*statements: str) -> Iterator[None]:
     """This connection, changed by these statements."""
@@ -190,7 +186,7 @@ def session(*statements: str) -> Iterator[None]:
         connection.close()
 
 
-@only_on("sqlite")
+@pytest.mark.only_on("sqlite")
 class TestSQLite:
     def test_transactions_that_are_not_immediate(self, monkeypatch):
         monkeypatch.setattr(connections["default"], "transaction_mode", None)
@@ -213,7 +209,7 @@ class TestSQLite:
         assert "SQLite 3.34.1 is too old: conveyor_django needs 3.35 or newer." in message
 
 
-@only_on("postgresql")
+@pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
 def test_postgresql_at_another_isolation_level():
     with session("SET default_transaction_isolation = 'repeatable read'"):
@@ -223,7 +219,7 @@ def test_postgresql_at_another_isolation_level():
     assert "DATABASES['default']['OPTIONS']" in hint
 
 
-@only_on("mysql")
+@pytest.mark.only_on("mysql")
 @pytest.mark.django_db(transaction=True)
 class TestMySQL:
     def test_another_isolation_level(self):
@@ -232,6 +228,13 @@ class TestMySQL:
         assert number == "E013"
         assert "isolation level REPEATABLE-READ" in message
         assert "'isolation_level'" in hint
+
+    def test_statements_that_are_too_short_for_large_data(self, settings):
+        settings.CONVEYOR = {"MAX_DATA_BYTES": 2**40}
+        number, message, hint = only(found(["default"]))
+        assert number == "W018"
+        assert "max_allowed_packet" in message
+        assert str(4 * 2**40) in hint
 
     def test_another_charset(self):
         with session("SET NAMES latin1"):

@@ -16,7 +16,6 @@ from .processes import wait_for
 from .workers import PATIENCE, QUICK, running, sessions, terminate_sessions, wait, work, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SERVER = connection.vendor != "sqlite"
 
 
 def add(name="job", **opts):
@@ -194,7 +193,7 @@ def test_a_processors_connection_lives_as_long_as_the_settings_say(monkeypatch, 
     assert [was_open for _, was_open in seen] == [False, max_age is None, max_age is None]
 
 
-@pytest.mark.skipif(not SERVER, reason="SQLite has no sessions to end")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no sessions to end")
 def test_a_processors_broken_connection_is_not_kept(monkeypatch):
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", None)
 
@@ -216,7 +215,7 @@ def test_a_processors_broken_connection_is_not_kept(monkeypatch):
 # The database goes away
 
 
-@pytest.mark.skipif(not SERVER, reason="SQLite has no sessions to end")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no sessions to end")
 @override_settings(CONVEYOR=QUICK)
 def test_sessions_that_are_ended_lose_nothing(gate, caplog):
     job = add("gate", attempts=1)
@@ -230,7 +229,7 @@ def test_sessions_that_are_ended_lose_nothing(gate, caplog):
     assert (job.return_value, job.attempts_made, job.stalls) == ("passed", 1, 0)
 
 
-@pytest.mark.skipif(not SERVER, reason="SQLite has no sessions to end")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no sessions to end")
 @override_settings(CONVEYOR=QUICK)
 def test_sessions_that_are_ended_again_and_again_lose_nothing():
     processor("ending")(lambda job: "done")

@@ -3,12 +3,13 @@
 import threading
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from conveyor_django import FlowProducer, JobState, Queue, processor
 from conveyor_django.engines import Engine, get_engine
 from conveyor_django.engines.throttle import Throttle
 from conveyor_django.models import Job
+from conveyor_django.worker import wakeup
 from conveyor_django.worker.wakeup import WakeUp
 
 from .processes import wait_for
@@ -16,7 +17,7 @@ from .workers import PATIENCE, terminate_sessions, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NEVER = 3600.0  # seconds between polls
-listens = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has notifications")
+listens = pytest.mark.only_on("postgresql", reason="only PostgreSQL has notifications")
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +128,7 @@ def test_a_wake_up_that_fails_changes_nothing(monkeypatch, caplog):
         assert add().wait_until_finished(PATIENCE).return_value == "fine"
 
 
-@pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL does")
+@pytest.mark.only_on("mysql", "sqlite", reason="PostgreSQL does")
 def test_other_databases_have_nothing_to_listen_to():
     assert get_engine("default").listen() is None
     assert Engine("default").notify(["any"]) is None
@@ -163,3 +164,16 @@ def test_the_throttle_lets_each_key_pass_once_in_a_while(monkeypatch):
     for key in range(5000):  # it doesn't grow for ever
         throttle.passes(key)
     assert len(throttle._last) <= 1001
+
+
+@listens
+def test_a_session_that_may_have_become_deaf_is_replaced(monkeypatch):
+    monkeypatch.setattr(wakeup, "_FRESH", 0.1)
+    monkeypatch.setattr(wakeup, "_LISTEN", 0.05)
+    sessions = []
+    engine = type(get_engine("default"))
+    listen = engine.listen
+    monkeypatch.setattr(engine, "listen", lambda self: sessions.append(listen(self)) or sessions[-1])
+    with working("heard"):
+        wait_for(lambda: len(sessions) > 2)
+    assert all(session._session.closed for session in sessions)

@@ -66,12 +66,12 @@ def sessions() -> int:
     if connection.vendor == "sqlite":
         gc.collect()
         return sum(isinstance(thing, sqlite3.Connection) for thing in gc.get_objects())  # of this process only
-    return len(_session_ids())
+    return len(session_ids())
 
 
 def terminate_sessions(only: Any = None) -> int:
     """End all sessions but this thread's, or that of one connection, from the server's side; returns how many."""
-    ids = [_own_id(only)] if only else [number for number in _session_ids() if number != _own_id(connection)]
+    ids = [_own_id(only)] if only else [number for number in session_ids() if number != _own_id(connection)]
     end = "SELECT pg_terminate_backend(%s)" if connection.vendor == "postgresql" else "KILL %s"
     with contextlib.closing(connection.copy()) as other, other.cursor() as cursor:
         for number in ids:
@@ -80,7 +80,7 @@ def terminate_sessions(only: Any = None) -> int:
     return len(ids)
 
 
-def _session_ids() -> list[int]:
+def session_ids() -> list[int]:
     statement = {
         "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'",
         "mysql": "SELECT id FROM information_schema.processlist WHERE db = %s",

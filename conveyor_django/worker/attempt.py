@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.utils import timezone, translation
 
 from conveyor_django import registry
 from conveyor_django.conf import get_settings
-from conveyor_django.encoding import MAX_REASON, MAX_TEXT, clean_text, normalize
+from conveyor_django.encoding import MAX_REASON, MAX_TEXT, clean_text, kind, normalize
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
 from conveyor_django.outcomes import Completed, Delayed, Failed, Outcome, Report
@@ -35,22 +34,22 @@ class Attempt(Run):
         self.attempts_made = job.attempts_made
         self.max_attempts = job.max_attempts
         self._parent_id = job.parent_id
-        self._backoff: dict[str, Any] = job.backoff or {}
+        self._backoff: dict[str, Any] = job.backoff if isinstance(job.backoff, dict) else {}
         self.settled = False
         self.ended = False
         self.started: float = 0.0  # monotonic
-        self.is_async = False
-        self._function = function
+        self.is_async = self.is_atomic = False
+        self._function: Function | None = None
         self._error: BaseException | None = None
         self._guard = threading.Lock()
         self._thread: int | None = None  # while the processor's own code runs in it
         self._interrupt: type[ConveyorError] | None = None
         job._run = self
         try:
-            self._function = function or registry.get(job.queue_name, job.name).function
-            self.is_async = iscoroutinefunction(self._function) or iscoroutinefunction(
-                getattr(self._function, "__call__", None)  # noqa: B004 - an instance with an async __call__
-            )
+            if function is None:
+                found = registry.get(job.queue_name, job.name)
+                function, self.is_atomic = found.function, found.atomic
+            self._function, self.is_async = function, registry.is_async(function)
         except ConveyorError as error:
             self._error = error
 
@@ -96,7 +95,7 @@ class Attempt(Run):
     def failure(self, error: BaseException) -> Failed:
         """What is recorded of an attempt that ended with `error`."""
         message = clean_text(error, MAX_REASON)
-        reason = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        reason = f"{kind(error)}: {message}" if message else kind(error)
         return Failed(reason=reason, stacktrace=_trace(error), retry_in=self._retry_in(error), discarded=self.discarded)
 
     def report(self, outcome: Outcome | None) -> Report:
@@ -120,7 +119,8 @@ class Attempt(Run):
         try:
             return registry.backoff_seconds(self._backoff, self.attempts_made, error, self.job)
         except BaseException:  # noqa: B036 - a function of the site's that fails, or that this process doesn't have
-            return float(self._backoff["delay"])
+            delay = self._backoff.get("delay")
+            return float(delay) if isinstance(delay, (int, float)) else 0.0
 
     def _arm(self, thread: int) -> None:
         with self._guard:
@@ -151,5 +151,5 @@ def _set_locale() -> None:
 def _trace(error: BaseException) -> str:
     try:
         return clean_text("".join(traceback.format_exception(error)), MAX_TEXT)
-    except BaseException:  # noqa: B036 - an exception whose parts can't be shown
-        return ""
+    except BaseException:  # noqa: B036 - an exception whose parts can't be shown, or of too many: the frames can
+        return clean_text("".join(traceback.format_tb(error.__traceback__)), MAX_TEXT)

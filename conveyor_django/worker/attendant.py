@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from itertools import repeat
 
 from . import log
@@ -14,14 +15,20 @@ from .interrupts import end_at_once, interruptible
 from .reload import RELOAD, code_changes
 from .worker import Worker
 
+HUNG = 75  # the exit code of a process whose loop hangs: EX_TEMPFAIL, try again
 _TICK = 0.5  # seconds between looks at what is not signalled
 
 
 class Attendant:
-    """`supervisor` is the pid of the process that started this one: when that is gone, the worker stops."""
+    """`supervisor` is the pid of the process that started this one: when that is gone, the worker stops.
 
-    def __init__(self, worker: Worker, *, supervisor: int | None = None) -> None:
+    With `ends_itself` the process ends when the worker's loop hangs, so that somebody can start another one.
+    """
+
+    def __init__(self, worker: Worker, *, supervisor: int | None = None, ends_itself: bool = False) -> None:
         self._worker = worker
+        if ends_itself:
+            worker.on_hang = partial(os._exit, HUNG)
         self._supervisor = supervisor
         self._error: BaseException | None = None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from django.db import connections
 
 from . import log
+from .pulse import Pulse
 from .sessions import limited_sessions
 
 
@@ -18,6 +19,7 @@ class Background:
         self._step = step
         self._retry_in = retry_in
         self._stop = threading.Event()
+        self.pulse = Pulse()
         self._thread = threading.Thread(target=self._run, name=f"conveyor-{name}", daemon=True)
 
     def start(self) -> None:
@@ -38,7 +40,7 @@ class Background:
         self._stop.wait(seconds)
 
     def _run(self) -> None:
-        with limited_sessions(self._using):
+        with limited_sessions(self._using, self.pulse):
             self._repeat()
 
     def _repeat(self) -> None:
@@ -47,7 +49,8 @@ class Background:
         try:
             while not self._stop.wait(pause):
                 try:
-                    pause = self._step()
+                    with self.pulse.at_work():
+                        pause = self._step()
                     told = None
                 except Exception as error:  # a worker without its heartbeat would be of no use
                     if type(error) is not told:

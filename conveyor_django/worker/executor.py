@@ -12,18 +12,19 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import Error, close_old_connections, connections
 
 from conveyor_django.exceptions import ConveyorError
-from conveyor_django.outcomes import Outcome
+from conveyor_django.outcomes import Ending, Outcome
 
+from . import atomic
 from .attempt import Attempt
 
-OnEnd = Callable[[Attempt, Outcome], None]
+OnEnd = Callable[[Attempt, Ending], None]
 
 
 class Executor:
     """`on_end(attempt, outcome)` is called in the thread where the attempt ended. `start` is for one thread only."""
 
-    def __init__(self, on_end: OnEnd) -> None:
-        self._threads = _Threads(on_end)
+    def __init__(self, using: str, on_end: OnEnd) -> None:
+        self._threads = _Threads(using, on_end)
         self._loop = _EventLoop(on_end)
 
     def start(self, attempt: Attempt) -> None:
@@ -41,7 +42,8 @@ class Executor:
 
 
 class _Threads:
-    def __init__(self, on_end: OnEnd) -> None:
+    def __init__(self, using: str, on_end: OnEnd) -> None:
+        self._using = using
         self._on_end = on_end
         self._work: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -64,7 +66,7 @@ class _Threads:
     def _run(self, attempt: Attempt | None) -> None:
         while attempt is not None:
             _close_stale_connections()
-            outcome = attempt.run()
+            outcome = atomic.run(attempt, self._using)
             if self._retires(attempt):
                 connections.close_all()  # before its slot is free
                 self._on_end(attempt, outcome)

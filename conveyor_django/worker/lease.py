@@ -19,12 +19,16 @@ from conveyor_django.transitions import give_back
 from . import log
 from .attempt import Attempt
 from .background import Background
+from .pulse import Pulse
 
 Tell = Callable[[Attempt, type[ConveyorError]], None]
 
 
 class Lease:
-    """`leased` is the worker's own view of its jobs; `tell` reaches a processor whose job was cancelled or lost."""
+    """`leased` is the worker's own view of its jobs; `tell` reaches a processor whose job was cancelled or lost.
+
+    `renewed` is called with the lease's id whenever it is good for another while.
+    """
 
     def __init__(
         self,
@@ -33,6 +37,7 @@ class Lease:
         concurrency: int,
         leased: Mapping[UUID, Attempt],
         tell: Tell,
+        renewed: Callable[[UUID], None] = lambda worker: None,
     ) -> None:
         self.id = new_id()
         self._using = using
@@ -40,11 +45,17 @@ class Lease:
         self._concurrency = concurrency
         self._leased = leased
         self._tell = tell
+        self._renewed = renewed
         self._unknown: set[tuple[UUID, int]] = set()
         self._thread = Background("heartbeat", using, self._beat, retry_in=get_settings().HEARTBEAT_INTERVAL / 5)
 
+    @property
+    def pulse(self) -> Pulse:
+        return self._thread.pulse
+
     def start(self) -> None:
         self._register()
+        self._renewed(self.id)
         self._thread.start()
 
     def stop(self) -> None:
@@ -68,13 +79,18 @@ class Lease:
         )
 
     def _beat(self) -> float:
-        now = get_engine(self._using).now()
-        expires_at = now + timedelta(seconds=get_settings().HEARTBEAT_TIMEOUT)
-        alive = self._rows().filter(pk=self.id, dead_at=None).update(heartbeat_at=now, expires_at=expires_at)
-        if alive:
+        engine = get_engine(self._using)
+
+        def renew() -> int:
+            now = engine.now()
+            expires_at = now + timedelta(seconds=get_settings().HEARTBEAT_TIMEOUT)
+            return self._rows().filter(pk=self.id, dead_at=None).update(heartbeat_at=now, expires_at=expires_at)
+
+        if engine.transact(renew):
             self._reconcile()
         else:
             self._start_anew()
+        self._renewed(self.id)
         return get_settings().HEARTBEAT_INTERVAL
 
     def _start_anew(self) -> None:

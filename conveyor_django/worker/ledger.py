@@ -4,13 +4,15 @@ import queue
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 
+from conveyor_django.engines import get_engine
 from conveyor_django.exceptions import ConveyorError, JobTimeout
-from conveyor_django.outcomes import Completed, Failed, GivenBack, Outcome, Report
+from conveyor_django.outcomes import Completed, Ending, Failed, GivenBack, Outcome, Recorded, Report
 from conveyor_django.transitions import finish
 
 from . import log
@@ -37,7 +39,7 @@ class Ledger:
         self._using = using
         self._wake = wake
         self._tell = tell
-        self._ended: queue.SimpleQueue[tuple[Attempt, Outcome]] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[Attempt, Ending]] = queue.SimpleQueue()
         self._entries: list[Entry] = []  # not written yet
         self._counts: Counter[str] = Counter()
         self._next_news = self._last_summary = time.monotonic()
@@ -47,9 +49,9 @@ class Ledger:
         self.leased[attempt.job_id] = attempt
         self.busy.add(attempt)
 
-    def end(self, attempt: Attempt, outcome: Outcome) -> None:
+    def end(self, attempt: Attempt, ending: Ending) -> None:
         attempt.ended = True
-        self._ended.put((attempt, outcome))
+        self._ended.put((attempt, ending))
         self._wake()
 
     def settle(self, worker: UUID) -> bool:
@@ -87,11 +89,14 @@ class Ledger:
     def _collect_ended(self) -> bool:
         freed = False
         while not self._ended.empty():
-            attempt, outcome = self._ended.get()
+            attempt, ending = self._ended.get()
             self.busy.discard(attempt)
             freed = True
-            if not attempt.settled:
-                self._settle_as(attempt, outcome)
+            if isinstance(ending, Recorded):
+                attempt.settled = True
+                self._on_record(attempt, ending.outcome)
+            elif not attempt.settled:
+                self._settle_as(attempt, ending)
         return freed
 
     def _collect_timeouts(self) -> None:
@@ -126,20 +131,30 @@ class Ledger:
     def _finish(self, worker: UUID, entries: list[Entry]) -> list[UUID]:
         try:
             return finish(self._using, worker, [entry.report for entry in entries])
-        except (OperationalError, InterfaceError):
-            raise  # an outage: later
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
+            if get_engine(self._using).is_outage(error):
+                raise  # later
             if len(entries) > 1:  # one of them is refused: the others must not suffer
                 return [job_id for entry in entries for job_id in self._finish(worker, [entry])]
             return finish(self._using, worker, [_refused(entries[0], error)])
 
     def _written(self, entry: Entry, lost: set[UUID]) -> None:
         attempt, outcome = entry.attempt, entry.outcome
-        if outcome is not None and self.leased.get(attempt.job_id) is attempt:
+        if outcome is None:
+            return
+        if attempt.job_id in lost:
+            self._forget(attempt)
+        else:
+            self._on_record(attempt, outcome)
+
+    def _on_record(self, attempt: Attempt, outcome: Outcome) -> None:
+        self._forget(attempt)
+        self._counts[log.verb(outcome)] += 1
+        log.ended(attempt, outcome, time.monotonic() - attempt.started)
+
+    def _forget(self, attempt: Attempt) -> None:
+        if self.leased.get(attempt.job_id) is attempt:
             del self.leased[attempt.job_id]
-        if outcome is not None and entry.report.job_id not in lost:
-            self._counts[log.verb(outcome)] += 1
-            log.ended(attempt, outcome, time.monotonic() - attempt.started)
 
     def summarize(self) -> None:
         """Say what ended since the last summary."""
@@ -150,11 +165,14 @@ class Ledger:
         self._last_summary = now
 
 
-def _refused(entry: Entry, error: DatabaseError) -> Report:
-    """The database takes a failure that says so, where it didn't take the result."""
-    if not isinstance(entry.outcome, Completed):
+def _refused(entry: Entry, error: DatabaseError | InterfaceError) -> Report:
+    """The database takes a failure that says so, where it didn't take the result, and goes without the news."""
+    bare = replace(entry.report, progress=None, log_lines=[])
+    if isinstance(entry.outcome, Completed):
+        failed = entry.attempt.failure(error)
+        reason = f"the database refused the return value: {failed.reason}"
+        bare = replace(bare, outcome=Failed(reason, failed.stacktrace, failed.retry_in, failed.discarded))
+    if bare == entry.report:
         raise error
     log.refused(entry.report.job_id, error)
-    failed = entry.attempt.failure(error)
-    reason = f"the database refused the return value: {failed.reason}"
-    return entry.attempt.report(Failed(reason, failed.stacktrace, failed.retry_in, failed.discarded))
+    return bare

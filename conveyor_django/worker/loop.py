@@ -17,12 +17,15 @@ from conveyor_django.transitions import claim, promote_due
 from . import log
 from .attempt import Attempt
 from .executor import Executor
+from .heartbeat_file import LifeSign
 from .idle import has_work
 from .lease import Lease
 from .ledger import Ledger
 from .maintenance import maintenance
 from .outage import StillAway, through_outages
+from .pulse import Pulse
 from .wakeup import WakeUp
+from .watchdog import Watchdog
 
 
 class Config(Protocol):
@@ -32,16 +35,27 @@ class Config(Protocol):
     concurrency: int
     poll_interval: float
     shutdown_timeout: float
+    heartbeat_file: str | None
+    on_hang: Callable[[], None]
 
 
 class Loop:
     def __init__(self, config: Config, stop: threading.Event) -> None:
         self._config = config
         self._stop = stop
+        self.pulse = Pulse()
         self._wake = WakeUp(config.using)
         self._ledger = Ledger(config.using, self._wake.set, self._tell)
-        self._executor = Executor(self._ledger.end)
-        self._lease = Lease(config.using, config.queue_names, config.concurrency, self._ledger.leased, self._tell)
+        self._executor = Executor(config.using, self._ledger.end)
+        self._life = LifeSign(config.heartbeat_file, self.pulse)
+        self._lease = Lease(
+            config.using,
+            config.queue_names,
+            config.concurrency,
+            self._ledger.leased,
+            tell=self._tell,
+            renewed=self._life.show,
+        )
         self._maintenance = maintenance(config.using, lambda: self._lease.id)
         self._served: dict[str, int] = {}  # queue: how many attempts had been started when it was served last
         self._started = 0
@@ -56,7 +70,9 @@ class Loop:
 
     def run(self, *, until_idle: bool, max_jobs: int | None) -> int:
         """Returns how many attempts were started."""
+        watchdog = self._watchdog()
         try:
+            watchdog.start()
             self._guard(self._lease.start)
             self._maintenance.start()
             self._wake.start()
@@ -70,6 +86,7 @@ class Loop:
             log.stopped_without_database(len(self._ledger.leased))
         finally:
             self._end_threads()
+            watchdog.stop()
         return self._started
 
     def _goes_on(self) -> bool:
@@ -130,11 +147,21 @@ class Loop:
         self._wake.stop()
         self._maintenance.join(timeout=2)
         self._executor.shutdown()
-        with suppress(Error):  # the database may be away: then the lease runs out by itself
+        with suppress(Error), self.pulse.at_work():  # the database may be away: then the lease runs out by itself
             self._lease.stop()
+        self._life.end()
+
+    def _watchdog(self) -> Watchdog:
+        threads = {
+            "loop": self.pulse,
+            "heartbeat": self._lease.pulse,
+            "maintenance": self._maintenance.pulse,
+            "listener": self._wake.pulse,
+        }
+        return Watchdog(threads, self._config.on_hang)
 
     def _guard(self, step: Callable[[], Any]) -> Any:
-        return through_outages(self._config.using, step, self._stop, self._patience)
+        return through_outages(self._config.using, step, self._stop, self._patience, self.pulse)
 
     def _patience(self) -> float:
         """Seconds to wait for the database once told to stop: there is only something to say while jobs are leased."""

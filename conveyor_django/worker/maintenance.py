@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
@@ -9,26 +10,47 @@ from uuid import UUID
 from conveyor_django.conf import get_settings
 from conveyor_django.engines import get_engine
 from conveyor_django.models import WorkerProcess
-from conveyor_django.transitions import declare_dead, rescue_stalled, tidy
+from conveyor_django.transitions import declare_dead, find_in_parents, mend, rescue_stalled, tidy
 
 from . import log
 from .background import Background
 
+_CHECK_INTERVAL = 60.0  # seconds
 _FORGET_AFTER = timedelta(hours=1)
 _tidying = threading.Lock()
 
 
 def maintenance(using: str, worker: Callable[[], UUID]) -> Background:
     """`worker` says which lease is this worker's own now: it never declares itself dead."""
+    check = Check(using)
 
     def step() -> float:
         declare_dead(using, by=worker())
         rescue(using)
         tidy_up(using)
         forget_gone_workers(using)
+        check.take_turn()
         return get_settings().HEARTBEAT_INTERVAL * random.uniform(0.8, 1.2)  # not all workers at once
 
     return Background("maintenance", using, step, retry_in=get_settings().HEARTBEAT_INTERVAL)
+
+
+class Check:
+    """Looks at some of the parents that wait, seldom, and each time at the next ones: none may wait for nothing."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._after: UUID | None = None
+        self._next = time.monotonic() + _CHECK_INTERVAL * random.random()
+
+    def take_turn(self) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _CHECK_INTERVAL * random.uniform(0.8, 1.2)
+        found, self._after = find_in_parents(self._using, self._after)
+        for part in found:
+            if mended := mend(self._using, part):
+                log.mended(part.fault, mended, part.ids)
 
 
 def rescue(using: str) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import log
+from .heartbeat_file import HeartbeatFile
 from .interrupts import interruptible
 from .reload import RELOAD
 
 SUPERVISED = "CONVEYOR_SUPERVISOR"  # in a worker process's environment: its supervisor's pid
+SLOT = "CONVEYOR_SLOT"  # there too: which of the processes it is, from 1
 _TICK = 0.1
 _QUICK = 10.0  # seconds: who dies sooner may well do so again
 _MANY = 5  # quick deaths in a row
@@ -20,12 +22,19 @@ _LONGEST_PAUSE = 30.0
 
 @dataclass(eq=False)
 class _Slot:
+    number: int
+    heartbeat: HeartbeatFile
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0  # monotonic
     start_at: float = 0.0
     quick_deaths: int = 0  # in a row
     told: bool = False  # to stop
     ended_well: bool | None = None  # once nothing more is started here
+
+
+def heartbeat_file_of(slot: str, path: str | None) -> str | None:
+    """A supervised process has a file of its own beside its supervisor's."""
+    return f"{path}.{slot}" if path and slot else path
 
 
 class Supervisor:
@@ -38,9 +47,13 @@ class Supervisor:
         *,
         finite: bool = False,
         longest_pause: float = _LONGEST_PAUSE,
+        heartbeat_file: str | None = None,
     ) -> None:
         self._command = command
-        self._slots = [_Slot() for _ in range(count)]
+        numbers = range(1, count + 1)
+        self._slots = [_Slot(n, HeartbeatFile(heartbeat_file_of(str(n), heartbeat_file))) for n in numbers]
+        self._heartbeat = HeartbeatFile(heartbeat_file)
+        self._shown = 0.0  # its time
         self._finite = finite
         self._longest_pause = longest_pause
         self._stopping = False
@@ -52,11 +65,21 @@ class Supervisor:
             while not self._killed_by and any(slot.ended_well is None for slot in self._slots):
                 for slot in self._slots:
                     self._tend(slot)
+                self._show_life()
                 time.sleep(_TICK)
+        self._heartbeat.remove()
         if self._killed_by:
             self._kill_all()
             return 128 + self._killed_by
         return 0 if all(slot.ended_well for slot in self._slots) else 1
+
+    def _show_life(self) -> None:
+        """As fresh as that of the process that was heard of longest ago."""
+        times = [slot.heartbeat.time() for slot in self._slots if slot.ended_well is None]
+        oldest = min((moment or 0.0 for moment in times), default=0.0)
+        if oldest not in (0.0, self._shown):
+            self._heartbeat.write(oldest, processes=len(times))
+            self._shown = oldest
 
     def _stop(self, number: int) -> None:
         self._stopping = True
@@ -80,7 +103,9 @@ class Supervisor:
     def _start(self, slot: _Slot) -> None:
         # a session of its own: Ctrl-C in the terminal reaches the supervisor alone, which passes it on
         slot.process = subprocess.Popen(
-            self._command, env={**os.environ, SUPERVISED: str(os.getpid())}, start_new_session=True
+            self._command,
+            env={**os.environ, SUPERVISED: str(os.getpid()), SLOT: str(slot.number)},
+            start_new_session=True,
         )
         slot.started = time.monotonic()
         log.process_started(slot.process.pid)

@@ -1,13 +1,16 @@
 """Wake-ups: what makes a sleeping loop turn before its poll interval is over."""
 
 import queue
+import time
 from contextlib import suppress
 
 from conveyor_django.engines import Listener, get_engine
 
 from .background import Background
+from .pulse import Pulse
 
 _ECHO = 0.025  # seconds: producers say the same thing once in 20 ms, what was added meanwhile is not announced
+_FRESH = 60.0  # seconds: then another session, since one that has become deaf can't be told from a quiet one
 _LISTEN = 5.0  # seconds for one look at the session
 
 
@@ -20,6 +23,10 @@ class WakeUp:
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._session: Listener | None = None
         self._thread = Background("listener", using, self._listen, retry_in=1.0)
+
+    @property
+    def pulse(self) -> Pulse:
+        return self._thread.pulse
 
     def start(self) -> None:
         self._thread.start()
@@ -49,8 +56,11 @@ class WakeUp:
             return 0.0
         try:
             self.set()  # for what was added before it listened
-            while not self._thread.stopping:
-                if session.wait(_LISTEN):
+            fresh_until = time.monotonic() + _FRESH
+            while not self._thread.stopping and time.monotonic() < fresh_until:
+                with self._thread.pulse.at_rest():
+                    heard = session.wait(_LISTEN)
+                if heard:
                     self.set()
                     self._thread.pause(_ECHO)
                     self.set()

@@ -9,7 +9,7 @@ from django.db import connections, router
 from conveyor_django import registry
 from conveyor_django.encoding import check_name
 from conveyor_django.models import Job
-from conveyor_django.options import seconds
+from conveyor_django.options import seconds, whole
 
 from .loop import Loop
 from .sessions import limited_sessions
@@ -36,13 +36,13 @@ class Worker:
         self.using = using or router.db_for_write(Job)
         self.processor = processor
         self.queue_names = _queue_names(queue_names, every=processor is not None)
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-            raise ValueError(f"concurrency must be an int above 0, not {concurrency!r}")
-        self.concurrency = concurrency
+        self.concurrency = whole(concurrency, "concurrency", low=1)
         self.poll_interval = max(seconds(poll_interval, "poll_interval"), 0.001)
         self.shutdown_timeout = seconds(shutdown_timeout, "shutdown_timeout")
         self._stop = threading.Event()
         self._loop: Loop | None = None
+        self.heartbeat_file: str | None = None  # kept as fresh as the worker
+        self.on_hang: Callable[[], None] = lambda: None  # called in another thread when the loop does nothing more
         self.left_behind = 0  # processors that still ran when run() returned
 
     def run(self, until_idle: bool = False, max_jobs: int | None = None) -> int:  # noqa: FBT001, FBT002
@@ -51,6 +51,7 @@ class Worker:
         `until_idle` returns when nothing is left to do in its queues (what is delayed, or in a paused queue,
         stays), `max_jobs` after so many attempts. Callable in any thread, not inside a transaction.
         """
+        limit = None if max_jobs is None else whole(max_jobs, "max_jobs")
         connection = connections[self.using]
         if connection.in_atomic_block:
             raise RuntimeError(
@@ -60,8 +61,8 @@ class Worker:
         was_open = connection.connection is not None
         self._loop = Loop(self, self._stop)
         try:
-            with limited_sessions(self.using):
-                return self._loop.run(until_idle=until_idle, max_jobs=max_jobs)
+            with limited_sessions(self.using, self._loop.pulse):
+                return self._loop.run(until_idle=until_idle, max_jobs=limit)
         finally:
             self.left_behind = self._loop.left_behind
             self._loop = None

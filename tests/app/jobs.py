@@ -1,8 +1,12 @@
 """Processors for the processes that tests start (autodiscovered); each test's queues are its own."""
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
+
+from django.contrib.auth.models import Group
 
 from conveyor_django import processor
 
@@ -37,3 +41,11 @@ def once(job):
     while not Path(job.data["file"]).exists() or job.stalls == 0:
         time.sleep(0.01)
     return "second time"
+
+
+@processor("process-atomic", atomic=True)
+def write_and_die(job):
+    """Writes a group; the first worker that runs it is killed after that."""
+    Group.objects.create(name=job.data["group"])
+    if job.stalls == 0:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -5,16 +5,17 @@ import sys
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.utils.autoreload import get_child_arguments
 
 from conveyor_django import Worker
+from conveyor_django.encoding import printable
 from conveyor_django.management.base import ConveyorCommand, chosen_database, is_reachable, require_tables
 from conveyor_django.management.logs import logging_to
 from conveyor_django.management.output import Terminal
 from conveyor_django.management.startup import introduce, queues_to_serve, unserved
 from conveyor_django.worker.attendant import Attendant
-from conveyor_django.worker.supervisor import SUPERVISED, Supervisor
+from conveyor_django.worker.supervisor import SLOT, SUPERVISED, Supervisor, heartbeat_file_of
 
 _RELOAD_PAUSE = 5.0  # seconds at most until code that could not be loaded is tried again
 
@@ -26,6 +27,7 @@ class Command(ConveyorCommand):
     )
     _is_program = False  # started from a command line, not by call_command
     _supervisor: int | None = None
+    _slot = ""  # which of its processes this one is
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -37,12 +39,14 @@ class Command(ConveyorCommand):
         add("--max-jobs", type=int, metavar="N", help="End after N attempts, in each process.")
         add("--poll-interval", type=float, default=1.0, metavar="S", help="Seconds between looks for jobs (1).")
         add("--shutdown-timeout", type=float, default=30.0, metavar="S", help="Seconds for running jobs (30).")
+        add("--heartbeat-file", metavar="PATH", help="A file that is written anew as long as the worker is well.")
         add("--reload", action="store_true", help="Start anew when the code changes: for development.")
 
     def run_from_argv(self, argv: list[str]) -> None:
         self._is_program = True
         if pid := os.environ.pop(SUPERVISED, None):  # popped: not for what processors start
             self._supervisor = int(pid)
+            self._slot = os.environ.pop(SLOT)
             self.requires_system_checks = []  # the supervisor made them
         super().run_from_argv(argv)
 
@@ -51,8 +55,14 @@ class Command(ConveyorCommand):
         databases = {"databases": [using]} if is_reachable(using) else {}
         return {**super().get_check_kwargs(options), **databases}
 
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().check(*args, **kwargs)
+        except (OperationalError, InterfaceError):  # the database went away meanwhile: the worker waits for it
+            super().check(*args, **{**kwargs, "databases": None})
+
     def act(self, using: str, terminal: Terminal, **options: Any) -> None:
-        _check_numbers(options)
+        _check_options(options)
         queues = queues_to_serve(options["queues"])
         if connections[using].in_atomic_block:
             raise CommandError(
@@ -85,13 +95,21 @@ class Command(ConveyorCommand):
             raise CommandError("--processes and --reload start processes: use the command line, not call_command().")
         pause = {"longest_pause": _RELOAD_PAUSE} if options["reload"] else {}
         finite = options["until_idle"] or options["max_jobs"] is not None
-        return Supervisor(get_child_arguments(), options["processes"], finite=finite, **pause).run()
+        supervisor = Supervisor(
+            get_child_arguments(),
+            options["processes"],
+            finite=finite,
+            heartbeat_file=options["heartbeat_file"],
+            **pause,
+        )
+        return supervisor.run()
 
     def _work(self, using: str, queues: list[str], options: dict[str, Any]) -> int:
         settings = {name: options[name] for name in ("concurrency", "poll_interval", "shutdown_timeout")}
         worker = Worker(queues, using=using, **settings)
+        worker.heartbeat_file = heartbeat_file_of(self._slot, options["heartbeat_file"])
         limits = {name: options[name] for name in ("until_idle", "max_jobs", "reload")}
-        code = Attendant(worker, supervisor=self._supervisor).run(**limits)
+        code = Attendant(worker, supervisor=self._supervisor, ends_itself=self._is_program).run(**limits)
         if worker.left_behind and self._is_program:
             logging.shutdown()
             self.stdout.flush()
@@ -99,12 +117,15 @@ class Command(ConveyorCommand):
         return code
 
 
-def _check_numbers(options: dict[str, Any]) -> None:
+def _check_options(options: dict[str, Any]) -> None:
+    if (path := options["heartbeat_file"]) and not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
+        raise CommandError(f"--heartbeat-file: can't write into the folder of {printable(path)}.")
     for name in ("concurrency", "processes", "max_jobs"):
-        if options[name] is not None and options[name] < 1:
+        # some versions of argparse make an empty list of `--`
+        if options[name] is not None and (options[name] == [] or options[name] < 1):
             raise CommandError(f"{_flag(name)} must be 1 or more, not {options[name]}.")
     for name in ("poll_interval", "shutdown_timeout"):
-        if not (math.isfinite(options[name]) and options[name] >= 0):
+        if options[name] == [] or not (math.isfinite(options[name]) and options[name] >= 0):
             raise CommandError(f"{_flag(name)} must be a number of seconds, 0 or more, not {options[name]}.")
 
 
