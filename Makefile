@@ -2,7 +2,7 @@
 VENV ?= .venv
 export VENV PYTHON DJANGO
 
-.PHONY: help demo test lint wheel
+.PHONY: help demo test chaos lint wheel
 
 help:
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -14,6 +14,11 @@ demo: ## run the example: flows of jobs, live in the terminal, and the report th
 test: ## run the tests, on each database that can be reached; ARGS="-k words" goes to pytest
 	@scripts/venv test
 	@$(VENV)/bin/python scripts/run_tests.py $(ARGS)
+
+chaos: ## flows under fire: DB=postgres SEED=7 SECONDS=60 FAULTS=kill,stop; ARGS=--help tells what else there is
+	@scripts/venv test
+	@$(VENV)/bin/python -m tests.chaos $(if $(DB),--db $(DB)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(FAULTS),--faults $(FAULTS)) $(ARGS)
 
 lint: ## check style, types, floors and migrations
 	@scripts/venv lint

@@ -9,9 +9,12 @@ from django.contrib.staticfiles.testing import StaticLiveServerTestCase
 from django.test import modify_settings
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
 
 from conveyor_django.models import Job
 from tests.factories import JobFactory
+from tests.processes import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -72,6 +75,12 @@ class TestInABrowser(StaticLiveServerTestCase):
     def open(self, path):
         self.browser.get(self.live_server_url + path)
 
+    def follow(self, element):
+        """Click, and wait for the page that comes."""
+        page = self.find("html")
+        element.click()
+        WebDriverWait(self.browser, PATIENCE).until(staleness_of(page))
+
     def find(self, selector):
         return self.browser.find_element(By.CSS_SELECTOR, selector)
 
@@ -87,11 +96,11 @@ class TestInABrowser(StaticLiveServerTestCase):
         child = JobFactory(name="render-statement", state="failed", failed_reason="KeyError: 'iban'", parent=root)
         Job.objects.filter(pk=root.pk).update(failed_by=child.pk, failed_reason=f"child {child.pk} failed: KeyError")
         self.open(JOBS)
-        self.browser.find_element(By.LINK_TEXT, "monthly-report").click()
-        self.browser.find_element(By.LINK_TEXT, "render-statement").click()
+        self.follow(self.browser.find_element(By.LINK_TEXT, "monthly-report"))
+        self.follow(self.browser.find_element(By.LINK_TEXT, "render-statement"))
         assert "KeyError: 'iban'" in self.find(".cv-why").text
         assert self.find(".cv-steps").text.startswith("Failed\nmonthly-report")
-        self.find("form[action$='/retry/'] button").click()
+        self.follow(self.find("form[action$='/retry/'] button"))
         assert self.find(".messagelist").text == "1 job retried"
         assert self.find(".cv-headline").text.startswith("Waiting")
         assert self.complaints() == []
