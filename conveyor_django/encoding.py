@@ -4,11 +4,11 @@ Values are refused with a reason; the texts of errors are never refused but clea
 """
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from .exceptions import ConveyorError, InvalidNode
@@ -18,13 +18,15 @@ MAX_NAME = 255
 MAX_REASON = 4_000
 MAX_TEXT = 64 * 1024
 _MAX_INT = 2**63
+_AS_IT_IS = {bool, type(None)}
 # control characters but for those of lines, and what turns the direction of the text around it
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
 _class_name = vars(type)["__name__"].__get__  # a metaclass may say something else, or raise
 _TEXT_OR_LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?[\d.]+e\+\d+')
 
 
-_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+_compact = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+_stored = json.JSONEncoder(check_circular=False).encode  # for each value: an encoder of its own would take longer
 
 Path = Any  # a field's name, or (the path above, a key): put into words only for an error
 
@@ -33,8 +35,11 @@ class PortableEncoder(json.JSONEncoder):
     """Writes large floats without an exponent: PostgreSQL would give back 1e+23 as the int that it isn't."""
 
     def encode(self, o: Any) -> str:
-        text = super().encode(o)
-        return _TEXT_OR_LARGE_FLOAT.sub(_positional, text) if "e+" in text else text
+        return _portable(super().encode(o))
+
+
+def _portable(text: str) -> str:
+    return _TEXT_OR_LARGE_FLOAT.sub(_positional, text) if "e+" in text else text
 
 
 def _positional(match: re.Match[str]) -> str:
@@ -60,21 +65,80 @@ def normalize(value: Any, field: str, max_bytes: int) -> Any:
 
     Raises `InvalidNode`, naming `field` and the offending value's kind.
     """
-    try:
-        copy = _Plain(field, max_bytes).of(value, field, 0)
-    except ConveyorError:
-        raise
-    except Exception as error:
-        raise unreadable(value, field, error) from error
-    size = len(_json(copy).encode())
-    if size > max_bytes:
+    return normalize_text(value, field, max_bytes)[0]
+
+
+def normalize_text(value: Any, field: str, max_bytes: int) -> tuple[Any, str]:
+    """What `normalize` returns, and the JSON that every database is given for it: `PortableEncoder`'s."""
+    copy = _copied(value, max_bytes)
+    if copy is _ODD or _may_be_no_text(text := _stored(copy)):
+        try:
+            copy = _Plain(field, max_bytes).of(value, field, 0)
+        except ConveyorError:
+            raise
+        except Exception as error:
+            raise unreadable(value, field, error) from error
+        text = _stored(copy)
+    # it has more bytes than what is limited: blanks, and escapes for what isn't ASCII
+    if len(text) > max_bytes and (size := len(_compact(copy).encode())) > max_bytes:
         raise InvalidNode(f"{field} is {size} bytes of JSON, the limit is {max_bytes}")
-    return copy
+    return copy, _portable(text)
 
 
 def unreadable(value: object, field: str, error: Exception) -> InvalidNode:
     """For an object whose own methods raise `error` while it is read."""
     return InvalidNode(f"{field} is a {kind(value)} that can't be read: {kind(error)}")
+
+
+_ODD: Any = object()
+
+
+def _may_be_no_text(text: str) -> bool:
+    """Whether there may be a NUL or a surrogate among the escapes."""
+    return "\\u0000" in text or "\\ud" in text
+
+
+def _copied(value: Any, max_bytes: int) -> Any:
+    """A copy of what nearly all values are made of, in a third of the time; `_ODD` for what `_Plain` has to look at."""
+    quick = _Quick(max_bytes)
+    try:
+        copy = quick.of(value, 0)
+    except (_Odd, RuntimeError):  # the second for what grows or shrinks meanwhile
+        return _ODD
+    return copy if quick.left >= 0 else _ODD
+
+
+class _Odd(Exception):
+    pass
+
+
+class _Quick:
+    """Copies a value that has JSON's own types only, and is no longer and no deeper than it may be."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.left = max_bytes - 1  # as `_Plain` counts: this value
+
+    def of(self, value: Any, depth: int) -> Any:
+        cls = type(value)
+        if cls is str:
+            self.left -= len(value)
+            return value
+        if cls in _AS_IT_IS or (cls is int and -_MAX_INT <= value < _MAX_INT) or (cls is float and isfinite(value)):
+            return value
+        if cls is not dict and cls is not list and cls is not tuple:
+            raise _Odd
+        self.left -= len(value)
+        if self.left < 0 or depth == MAX_DEPTH:
+            raise _Odd
+        if cls is not dict:
+            return [self.of(item, depth + 1) for item in value]
+        copy = {}
+        for key, item in value.items():
+            if type(key) is not str:
+                raise _Odd
+            self.left -= len(key)
+            copy[key] = self.of(item, depth + 1)
+        return copy
 
 
 class _Plain:
@@ -139,7 +203,7 @@ def _whole(value: int, path: Path) -> int:
 
 def _finite(value: float, path: Path) -> float:
     number = float.__float__(value)
-    if not math.isfinite(number):
+    if not isfinite(number):
         raise InvalidNode(f"{_words(path)} holds the float {number!r}, which JSON doesn't have")
     return number
 

@@ -10,10 +10,10 @@ from django.db import router
 from .encoding import printable
 from .engines import get_engine
 from .flatten import check_job_ids, flatten, listed
-from .models import Job
+from .models import Job, NewJob
 from .options import whole
 from .transitions import enqueue
-from .trees import NODE_COLUMNS, FlowJob, FlowResult, result_of
+from .trees import NODE_COLUMNS, FlowJob, FlowResult, JobSummary, result_of
 
 
 class FlowProducer:
@@ -42,7 +42,7 @@ class FlowProducer:
             if root.pk in existing:
                 results.append(self._stored(existing[root.pk]))
             else:
-                results.append(result_of(tree, root.pk))
+                results.append(_result_of(tree))
         return results
 
     def get_flow(self, job_id: str | UUID, depth: int | None = None) -> FlowResult:
@@ -73,3 +73,17 @@ class FlowProducer:
     aadd = sync_to_async(add)
     aadd_bulk = sync_to_async(add_bulk)
     aget_flow = sync_to_async(get_flow)
+
+
+def _result_of(tree: list[NewJob]) -> FlowResult:
+    """Of a tree in which a job's children stand before it, which is used up: there may be very many jobs."""
+    results: list[FlowResult] = []  # of those whose parents are still to come
+    tree.reverse()
+    while tree:
+        job = tree.pop()
+        result = FlowResult(JobSummary(str(job.pk), job.name, job.queue_name, job.data, str(job.state)))
+        if number := job.pending_children:
+            result.children = results[-number:]
+            del results[-number:]
+        results.append(result)
+    return results[0]

@@ -108,9 +108,19 @@ class JobOptions:
         given: dict[str, Any] = {}
         for layer in reversed(layers):
             given.update(layer.given)
-        merged = object.__new__(JobOptions)  # each layer was checked: not a second time for each job of a flow
-        merged.__dict__.update(DEFAULTS, **given, given=given)
-        return merged
+        return _of_checked(given)
+
+    def without(self, *names: str) -> "JobOptions":
+        """These options, with those unset."""
+        if self.given.keys().isdisjoint(names):
+            return self
+        return _of_checked({name: value for name, value in self.given.items() if name not in names})
+
+
+def _of_checked(given: dict[str, Any]) -> JobOptions:
+    made = object.__new__(JobOptions)  # not checked a second time for each job of a flow
+    made.__dict__.update(DEFAULTS, **given, given=given)
+    return made
 
 
 DEFAULTS: dict[str, Any] = {

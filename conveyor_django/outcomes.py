@@ -1,13 +1,15 @@
 """What an attempt came to, as a value: the executor makes one and writes nothing, `transitions.finish` applies it."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
     value: Any = None  # normalized JSON
+    text: str | None = None  # the same, as the database is given it; None: not encoded yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,22 @@ class Recorded:
 Ending = Outcome | Recorded
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What a worker has to say of one job it leases: its outcome if it ended, else only news."""
 
     job_id: UUID
     epoch: int
     parent_id: UUID | None
     attempts_left: bool
+    queue_name: str = ""
+    removes: bool = False  # once completed, maintenance has something to remove here or right below
     outcome: Outcome | None = None
     progress: tuple[Any] | None = None  # one value, or nothing new
-    log_lines: list[str] = field(default_factory=list)
+    log_lines: Sequence[str] = ()
+
+    @property
+    def pk(self) -> UUID:
+        return self.job_id
 
     @property
     def is_final_failure(self) -> bool:

@@ -14,12 +14,11 @@ from .encoding import check_name, kind, shown, text_of
 from .exceptions import InvalidNode
 from .flatten import listed, make_job
 from .ids import new_id, new_ids
-from .models import Job
+from .models import Job, NewJob, instances
 from .options import JobOptions, flag, seconds, whole
 from .querysets import JobQuerySet
 from .states import JobState
 from .transitions import enqueue, promote_queue, queues
-from .trees import FlowJob
 
 Options = JobOptions | Mapping[str, Any] | None
 
@@ -50,7 +49,7 @@ class Queue:
         entries = listed(jobs, "jobs")
         ids = new_ids(len(entries))
         settings = get_settings()
-        new: list[Job] = []
+        new: list[NewJob] = []
         for entry, job_id in zip(entries, ids, strict=True):
             try:
                 new.append(self._new_job(*_entry(entry), settings, job_id))
@@ -58,16 +57,17 @@ class Queue:
                 raise InvalidNode(f"jobs[{len(new)}]: {error}") from None
         return self._store(new)
 
-    def _new_job(self, name: str, data: Any, opts: Options, settings: Settings, job_id: UUID) -> Job:
+    def _new_job(self, name: Any, data: Any, opts: Options, settings: Settings, new_id: UUID) -> NewJob:
         layers = JobOptions.of(opts).over(self.default_job_options)
-        return make_job(FlowJob(name, self.name, data), layers, settings, job_id=job_id)
+        return make_job(name, self.name, data, layers, settings, new_id)
 
-    def _store(self, new: list[Job]) -> list[Job]:
+    def _store(self, new: list[NewJob]) -> list[Job]:
         first = {job.job_id: job for job in reversed(new) if job.job_id is not None}
-        unique = [job for job in new if job.job_id is None or first[job.job_id] is job]
+        unique = [job for job in new if job.job_id is None or first[job.job_id] is job] if first else new
         existing = enqueue(self.using, [[job] for job in unique]) if unique else {}
-        stored = [job if job.job_id is None else first[job.job_id] for job in new]
-        return [existing.get(job.pk, job) for job in stored]
+        jobs = {job.pk: job for job in instances((job for job in unique if job.pk not in existing), self.using)}
+        jobs.update(existing)
+        return [jobs[job.pk if job.job_id is None else first[job.job_id].pk] for job in new]
 
     def get_job(self, job_id: str | UUID) -> Job | None:
         """The job of this queue with this id or job_id."""

@@ -110,7 +110,7 @@ def store(copies: Iterable[tuple[list[Job], list[Model]]]) -> None:
         for row in its_others:
             others[type(row)].append(row)
     with transaction.atomic():
-        get_engine(USING).insert_jobs(jobs)
+        Job.objects.bulk_create(sorted(jobs, key=lambda job: job.pk, reverse=True))  # parents first, for MariaDB
         for model, rows in others.items():
             model._default_manager.bulk_create(rows)
 

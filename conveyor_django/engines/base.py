@@ -2,22 +2,23 @@
 
 import random
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, models, transaction
-from django.db.models.constants import OnConflict
 
 from conveyor_django.exceptions import TryAgain
 from conveyor_django.models import Job
 
 from . import failpoints, sql
+from .inserts import Inserts
+from .listener import Listener
 from .problems import Problem
+from .turns import Ended, Taking, Turn
 
 T = TypeVar("T")
 _TRIES = 20
@@ -25,22 +26,7 @@ _PLAIN = {type(None), bool, int, float, str}  # what every driver takes as it is
 CHUNK = 500  # ids in one statement: SQLite takes 999 parameters
 
 
-class Listener(ABC):
-    """A session that hears of new work."""
-
-    @abstractmethod
-    def wait(self, timeout: float) -> bool:
-        """Wait for a wake-up, at most `timeout` seconds; whether one came."""
-
-    @abstractmethod
-    def interrupt(self) -> None:
-        """End the `wait` of another thread; callable in any."""
-
-    @abstractmethod
-    def close(self) -> None: ...
-
-
-class Engine:
+class Engine(Inserts):
     lock_hint = ""  # makes the lock go through the primary key
     waiting_hint = ""  # makes the claim go through the index that is in its order
     children_hint = ""  # makes the way down go through the parents' index
@@ -48,7 +34,6 @@ class Engine:
     lock_clause = ""
     skip_locked_clause = ""
     delete_order = ""
-    parents_first = False  # the database checks foreign keys at each statement
 
     def __init__(self, using: str) -> None:
         self.using = using
@@ -67,15 +52,24 @@ class Engine:
         nested = self.connection.in_atomic_block
         if failpoints.armed and not nested:
             step = failpoints.watched(step, self.connection)
+        return self._tried(step, self.begin, once=nested)
+
+    def at_once(self, step: Callable[[], T]) -> T:
+        """Run `step`, which is one round trip and a transaction by itself, again when it lost a conflict."""
+        if failpoints.armed:  # then there are places within
+            return self.transact(step)
+        return self._tried(step, nullcontext, once=False)
+
+    def _tried(self, step: Callable[[], T], begin: Callable[[], AbstractContextManager[None]], *, once: bool) -> T:
         for attempt in range(1, _TRIES + 1):
             try:
-                with self.begin():
+                with begin():
                     return step()
             except TryAgain:
                 if attempt == _TRIES:
                     raise
             except DatabaseError as error:
-                if nested or attempt == _TRIES or not self.is_conflict(error):
+                if once or attempt == _TRIES or not self.is_conflict(error):
                     raise
             time.sleep(random.uniform(0, 0.002 * attempt))
         raise AssertionError("unreachable")
@@ -124,6 +118,7 @@ class Engine:
         dealt: dict[str, list[Job]] = {name: [] for name in queue_names}
         left, rest = list(dealt), limit
         while left and rest:  # what one leaves of its share goes to the others
+            left.sort(key=lambda name: len(dealt[name]))
             share, more = divmod(rest, len(left))
             for turn, name in enumerate(list(left)):
                 room = share + (turn < more)
@@ -144,20 +139,16 @@ class Engine:
         known = {job.pk for job in beyond}
         return [job for job in jobs if job.pk not in known][:limit]
 
-    def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
-        """Insert a tree given children first; with `ignore_conflicts` a row whose job_id is taken isn't stored."""
-        fields: Sequence[Any] = Job._meta.concrete_fields
-        columns = ", ".join(self._quote(field.column) for field in fields)
-        conflict = OnConflict.IGNORE if ignore_conflicts else None
-        verb = self.connection.ops.insert_statement(on_conflict=conflict)
-        # not bulk_create: it cuts a bulk into pieces of so many parameters, and takes its time to prepare them
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                f"{verb} {sql.JOB} ({columns}) VALUES ({sql.marks(fields)})",
-                self._rows(reversed(jobs) if self.parents_first else jobs, fields),
-            )
-        for job in jobs:
-            job._state.adding, job._state.db = False, self.using
+    counts_parents = False  # `take_turn` writes children that ended, too
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether `take_turn` can be called, here and now."""
+        return False
+
+    def take_turn(self, ended: Sequence[Ended], taking: Taking | None) -> Turn:
+        """Write what ended and lease what waits, in one round trip that is a transaction by itself."""
+        raise NotImplementedError
 
     def write_jobs(self, jobs: Iterable[Job], fields: Sequence[str]) -> None:
         """Store these fields of locked jobs, each with its own values, in one round where the driver can."""
@@ -232,6 +223,11 @@ class Engine:
         with self.connection.cursor() as cursor:
             cursor.execute(sql.WAITING_QUEUES)
             return [name for (name,) in cursor]
+
+    def has_chores(self, gone_for: timedelta) -> bool:
+        """Whether maintenance may have something to do, where one statement can tell; `gone_for` is how long dead
+        workers are kept."""
+        return True
 
     # Wake-ups
 

@@ -1,7 +1,7 @@
 """Failpoints, for tests: named places around each statement and each commit of a transition, where a process ends,
 stops or loses its session.
 
-`CONVEYOR_FAILPOINT=finish:3:before=kill` names one: before the third statement of `finish`, the first time that this
+`CONVEYOR_FAILPOINT=cancel:3:before=kill` names one: before the third statement of `cancel`, the first time that this
 process comes there. Without that variable a transition runs as if this file weren't there.
 """
 

@@ -1,7 +1,7 @@
 """MariaDB and MySQL: locks through the primary key under READ COMMITTED, exact collations."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -10,10 +10,13 @@ from uuid import UUID
 from django.db import DatabaseError, DataError, InterfaceError, OperationalError, models
 
 from conveyor_django.conf import get_settings
-from conveyor_django.models import Job, JobError, JobLog, QueueState, WorkerProcess
+from conveyor_django.models import Job, JobError, JobLog, NewJob, QueueState, WorkerProcess
 
+from . import sql
 from .base import Engine
 from .problems import Problem, too_old
+from .steps import Steps, without
+from .turns import Ended
 
 _CONFLICTS = {1213, 1205, 1020}  # deadlock, lock wait timeout, record changed since last read
 _STATEMENT = 4  # times MAX_DATA_BYTES: a result and progress, each up to twice as long once quoted
@@ -29,7 +32,7 @@ _UUID_ORDER_BROKEN = [  # MDEV-29959: from, and the first without it
 ]
 
 
-class MySQLEngine(Engine):
+class MySQLEngine(Steps, Engine):
     lock_hint = "FORCE INDEX (PRIMARY)"  # through another index the locks would come in another order
     # through another index it would lock, and so hide, rows of other claims
     waiting_hint = "FORCE INDEX (conveyor_job_waiting)"
@@ -47,6 +50,33 @@ class MySQLEngine(Engine):
     def begin(self) -> Iterator[None]:
         with self.connection.execute_wrapper(self._tell_large), super().begin():
             yield
+
+    def _end(self, ended: Ended) -> set[UUID]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT id, epoch, worker FROM {sql.JOB} {self.lock_hint} WHERE id IN ({sql.marks(ended.ids)}) "
+                f"ORDER BY id {self.lock_clause}",
+                self._ids(ended.ids),
+            )
+            held = {(sql.as_uuid(i), epoch) for i, epoch, w in cursor.fetchall() if sql.as_uuid(w) == ended.worker}
+            refused = {i for i, epoch in zip(ended.ids, ended.epochs, strict=True) if (i, epoch) not in held}
+            if len(refused) < len(ended.ids):
+                self._write_ended(cursor, without(ended, refused))
+        return refused
+
+    def _write_ended(self, cursor: Any, ended: Ended) -> None:
+        values = self._values(ended)
+        [result] = ended.each
+        cursor.execute(
+            f"UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (id CHAR(36) PATH '$[0]', result LONGTEXT PATH '$[2]')) r "
+            f"STRAIGHT_JOIN {sql.JOB} j {self.lock_hint} ON j.id = r.id "
+            f"SET {', '.join(f'j.{column} = %s' for column in values)}, j.{result} = r.result",
+            [self._listed(ended), *values.values()],
+        )
+
+    def insert_jobs(self, jobs: Sequence[NewJob], *, ignore_conflicts: bool = False) -> int:
+        with self.connection.execute_wrapper(self._tell_large):
+            return super().insert_jobs(jobs, ignore_conflicts=ignore_conflicts)
 
     def _tell_large(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
         """The server hangs up on a statement above its limit, which else would look like an outage that never ends."""

@@ -2,24 +2,27 @@
 
 import selectors
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, Error, InterfaceError, transaction
 
-from conveyor_django.models import Job
+from conveyor_django.models import NewJob
 
-from . import sql
-from .base import Engine, Listener
+from . import copying, sql
+from .base import Engine
+from .listener import Listener
+from .pipeline import Pipeline, jobs_of, lock, take_waiting, write_ended
 from .problems import Problem
 from .throttle import Throttle
+from .turns import Ended, Taking, Turn
 
 CHANNEL = "conveyor_django"
-_WORTH_A_COPY = 100  # jobs
+_WORTH_A_COPY = 50  # jobs
 # deadlock, serialization failure, lock not available, and a session that was ended since its transaction idled
 _CONFLICTS = {"40P01", "40001", "55P03", "25P03"}
 
@@ -31,6 +34,7 @@ _throttle = Throttle(seconds=0.02)
 class PostgresEngine(Engine):
     lock_clause = "FOR NO KEY UPDATE"  # doesn't block the insert of children, as FOR UPDATE would
     skip_locked_clause = "FOR NO KEY UPDATE SKIP LOCKED"
+    counts_parents = True
 
     def is_conflict(self, error: DatabaseError | InterfaceError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in _CONFLICTS
@@ -68,27 +72,64 @@ class PostgresEngine(Engine):
     def chunks(self, ids: Iterable[UUID], size: int = 20_000) -> Any:
         return super().chunks(ids, size)
 
-    def insert_jobs(self, jobs: Sequence[Job], *, ignore_conflicts: bool = False) -> None:
-        if ignore_conflicts or len(jobs) < _WORTH_A_COPY or not hasattr(self.connection.Database, "Copy"):  # psycopg 2
-            Job.objects.using(self.using).bulk_create(jobs, batch_size=1000, ignore_conflicts=ignore_conflicts)
-            return
-        fields: Sequence[Any] = Job._meta.concrete_fields
-        columns = ", ".join(self._quote(field.column) for field in fields)
-        self._copy(f"COPY {sql.JOB} ({columns}) FROM STDIN", self._rows(jobs, fields))
-        for job in jobs:
-            job._state.adding, job._state.db = False, self.using
+    def takes_one_statement(self, jobs: Sequence[NewJob]) -> bool:
+        if len(jobs) >= _WORTH_A_COPY and not self._copies(len(jobs)):
+            return False
+        return len(jobs) == 1 or all(job.job_id is None for job in jobs)
 
-    def _copy(self, statement: str, rows: list[list[Any]]) -> None:
+    def time_to_add(self, number: int) -> datetime | None:
+        return self.now() if self._copies(number) else None
+
+    def insert_jobs(self, jobs: Sequence[NewJob], *, ignore_conflicts: bool = False) -> int:
+        if self._copies(len(jobs)) and not ignore_conflicts:
+            self._copy(copying.COPY, copying.lines(jobs))
+            return len(jobs)
+        stored = 0
+        with self.connection.cursor() as cursor:
+            for start in range(0, len(jobs), _WORTH_A_COPY):
+                some = jobs[start : start + _WORTH_A_COPY]
+                cursor.execute(*copying.insert(some, self.connection, ignore_conflicts=ignore_conflicts))
+                if times := cursor.fetchall():
+                    stored += len(times)
+                    created_at = times[0][0].replace(tzinfo=UTC)
+                    for job in some:
+                        job.created_at = created_at
+        return stored
+
+    def _copies(self, number: int) -> bool:
+        return number >= _WORTH_A_COPY and hasattr(self.connection.Database, "Copy")  # psycopg 2 hasn't
+
+    def _copy(self, statement: str, pieces: Iterator[str]) -> None:
         with self.connection.cursor() as cursor:
 
-            def execute(statement: str, rows: list[list[Any]], *_: Any) -> None:
+            def execute(statement: str, pieces: Iterator[str], *_: Any) -> None:
                 with self.connection.wrap_database_errors, cursor.copy(statement) as copy:
-                    for row in rows:
-                        copy.write_row(row)
+                    for piece in pieces:
+                        copy.write(piece)
 
             for wrapper in reversed(self.connection.execute_wrappers):  # as Django does for what it executes
                 execute = partial(wrapper, execute)
-            execute(statement, rows, True, {"connection": self.connection, "cursor": cursor})
+            execute(statement, pieces, True, {"connection": self.connection, "cursor": cursor})
+
+    @property
+    def has_turns(self) -> bool:
+        return not self.connection.in_atomic_block and Pipeline.is_available(self.connection)
+
+    def take_turn(self, ended: Sequence[Ended], taking: Taking | None) -> Turn:
+        locks = lock(ended)
+        statements = [*locks, *map(write_ended, ended), *([take_waiting(taking)] if taking else [])]
+        rows = Pipeline(self.connection).send(statements)[len(locks) :]
+        refused: set[UUID] = set()
+        released: set[str] = set()
+        for part, [(written, queues)] in zip(ended, rows, strict=False):
+            refused.update(() if written is None else set(part.ids).difference(written))
+            released.update(queues or ())
+        return Turn(refused, released, jobs_of(rows[-1], taking, self.using) if taking else [])
+
+    def has_chores(self, gone_for: timedelta) -> bool:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql.CHORES, [gone_for])
+            return bool(cursor.fetchone()[0])
 
     def notify(self, queue_names: Iterable[str]) -> None:
         if names := [name for name in queue_names if _throttle.passes((self.using, name))]:

@@ -5,10 +5,11 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from conveyor_django.models import Job, JobError, JobLog
+from conveyor_django.models import Job, JobError, JobLog, WorkerProcess
 
 JOB = Job._meta.db_table
 HISTORY = (JobLog._meta.db_table, JobError._meta.db_table)
+CLOCK = "clock_timestamp()"  # PostgreSQL's; now() would be the transaction's start
 LARGE = frozenset({"data", "return_value", "progress", "failed_reason", "stacktrace"})
 
 SUBTREE = f"""
@@ -46,6 +47,14 @@ WITH RECURSIVE q(name) AS (
     SELECT (SELECT min(queue_name) FROM {JOB} WHERE state = 'waiting' AND queue_name > q.name)
     FROM q WHERE q.name IS NOT NULL
 ) SELECT name FROM q WHERE name IS NOT NULL"""
+
+_WORKER = WorkerProcess._meta.db_table
+CHORES = f"""
+SELECT EXISTS (SELECT FROM {_WORKER} WHERE dead_at IS NULL AND expires_at < clock_timestamp())
+    OR EXISTS (SELECT FROM {_WORKER} WHERE dead_at < clock_timestamp() - %s)
+    OR EXISTS (SELECT FROM {JOB} WHERE removal_due)
+    OR EXISTS (SELECT FROM {JOB} j WHERE j.state = 'active'
+        AND NOT EXISTS (SELECT FROM {_WORKER} w WHERE w.id = j.worker AND w.dead_at IS NULL))"""
 
 
 @cache

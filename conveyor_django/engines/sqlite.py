@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
+from . import sql
 from .base import Engine
 from .problems import Problem, too_old
+from .steps import Steps
+from .turns import Ended
 
 _OLDEST = (3, 35)
 
 
-class SQLiteEngine(Engine):
+class SQLiteEngine(Steps, Engine):
     @contextmanager
     def begin(self) -> Iterator[None]:
         connection = self.connection
@@ -34,6 +38,20 @@ class SQLiteEngine(Engine):
 
     def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
         return super().is_outage(error) and "no such" not in str(error)  # a table or column: the migrations haven't run
+
+    def _end(self, ended: Ended) -> set[UUID]:
+        values = self._values(ended)
+        [result] = ended.each
+        statement = (
+            f"UPDATE {sql.JOB} SET {', '.join(f'{column} = %s' for column in values)}, {result} = r.result FROM ("
+            "SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS epoch, "
+            "json_extract(value, '$[2]') AS result FROM json_each(%s)) r "
+            f"WHERE {sql.JOB}.id = r.id AND {sql.JOB}.epoch = r.epoch AND {sql.JOB}.worker IS %s RETURNING id"
+        )
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, [*values.values(), self._listed(ended), *self._ids([ended.worker])])
+            written = {sql.as_uuid(job_id) for (job_id,) in cursor.fetchall()}
+        return set(ended.ids).difference(written)
 
     def limit_statements(self, seconds: float | None) -> None:
         """What may take long here is the wait for somebody else who writes."""

@@ -8,7 +8,8 @@ from django.db import transaction
 from django.dispatch import Signal
 
 from conveyor_django.engines import Engine
-from conveyor_django.models import Job
+from conveyor_django.models import Job, NewJob
+from conveyor_django.outcomes import Report
 
 
 class News:
@@ -17,7 +18,7 @@ class News:
         self._signals: dict[tuple[int, str], tuple[Signal, list[str]]] = {}
         self._queues: set[str] = set()
 
-    def tell(self, signal: Signal, jobs: Iterable[Job]) -> None:
+    def tell(self, signal: Signal, jobs: Iterable[Job | NewJob | Report]) -> None:
         if not signal.receivers:
             return
         by_queue: dict[str, list[str]] = defaultdict(list)

@@ -1,0 +1,183 @@
+"""PostgreSQL's hot path: a worker's whole turn as one pipeline, which is one round trip and one transaction.
+
+The statements go to psycopg's own cursor: it binds parameters on the server, and prepares the statements.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache, partial
+from itertools import chain
+from typing import Any
+
+from django.db import models
+
+from conveyor_django.models import Job, QueueState, WorkerProcess
+
+from . import leased, sql
+from .turns import Ended, Taking
+
+Statement = tuple[str, Sequence[Any]]
+Rows = list[tuple[Any, ...]]
+
+_NOT_KEPT = {"26000", "42P05", "08P01"}  # of prepared statements, by a pooler between here and the server
+# For this transaction only. A plan is kept for long: one made while the table was small must not read all of it later.
+_BY_INDEX: Statement = (
+    "SELECT "
+    + ", ".join(
+        f"set_config('{name}', 'off', true)"
+        for name in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit")
+    ),
+    [],
+)
+# by primary key: asked for equality, the planner would go through the index of active jobs
+_HAS_LEASE = "j.id = r.id AND j.epoch = r.epoch AND j.worker IS NOT DISTINCT FROM %s"
+
+
+def lock(ended: Sequence[Ended]) -> list[Statement]:
+    """Children and parents in one ascending order; nothing where no others' rows are written."""
+    if not any(part.parents for part in ended):
+        return []
+    ids = sorted({*chain.from_iterable((*part.ids, *part.parents) for part in ended)})
+    statement = f"SELECT FROM {sql.JOB} WHERE id = ANY(%s::text::uuid[]) ORDER BY id FOR NO KEY UPDATE"
+    return [(statement, [_array(map(str, ids))])]
+
+
+def write_ended(ended: Ended) -> Statement:
+    """Answers with None when all were written, else with the ids of those that were; and with the released queues."""
+    release = ended.release if ended.parents else None
+    statement = _ending(tuple(ended.values), tuple(ended.each), tuple(ended.clock), release and release.field)
+    ids, epochs = _array(map(str, ended.ids)), _array(map(str, ended.epochs))
+    each = [f"[{','.join(texts)}]" for texts in ended.each.values()]
+    of_parents = [release.held, release.later, release.ready, release.ready] if release else []
+    return statement, [*ended.values.values(), ids, epochs, *each, ended.worker, *of_parents, len(ended.ids)]
+
+
+@cache
+def _ending(values: tuple[str, ...], each: tuple[str, ...], clock: tuple[str, ...], counting: str | None) -> str:
+    arrays = ["unnest(%s::text::uuid[])", "unnest(%s::text::bigint[])"]
+    arrays += ["jsonb_array_elements(%s::jsonb)" for _ in each]
+    given = [f"{name} = nullif(r.{name}, 'null')" for name in each]
+    released = "(SELECT array_agg(DISTINCT queue_name) FROM freed)" if counting else "NULL::text[]"
+    return (
+        f"WITH done AS (UPDATE {sql.JOB} j SET {_assignments(values, clock)}, {', '.join(given)} "
+        f"FROM ROWS FROM ({', '.join(arrays)}) r({', '.join(['id', 'epoch', *each])}) "
+        f"WHERE {_HAS_LEASE} RETURNING j.id, j.parent_id){_counted(counting) if counting else ''} "
+        f"SELECT CASE WHEN count(*) <> %s THEN coalesce(array_agg(id), '{{}}') END, {released} FROM done"
+    )
+
+
+def _counted(field: str) -> str:
+    """As `count_off` and `release_if_done` do for children that completed, whatever state the parent is in."""
+    return f""",
+clock AS MATERIALIZED (SELECT {sql.CLOCK} AS now),
+parents AS (SELECT parent_id AS id, count(*) AS ended FROM done WHERE parent_id IS NOT NULL GROUP BY parent_id),
+above AS MATERIALIZED (
+    SELECT p.id, greatest(p.pending_children - n.ended, 0) AS unfinished,
+        p.{field} = %s AND p.pending_children <= n.ended AS is_free,
+        greatest(p.run_at, c.now + p.delay * interval '1 second') AS due, c.now
+    FROM parents n JOIN {sql.JOB} p ON p.id = n.id CROSS JOIN clock c
+),
+counted AS (
+    UPDATE {sql.JOB} p SET pending_children = a.unfinished,
+        {field} = CASE WHEN NOT a.is_free THEN p.{field} WHEN a.due > a.now THEN %s ELSE %s END,
+        run_at = CASE WHEN a.is_free THEN a.due ELSE p.run_at END
+    FROM above a WHERE p.id = a.id RETURNING p.queue_name, p.{field}, a.is_free
+),
+freed AS (SELECT queue_name FROM counted WHERE is_free AND {field} = %s)"""
+
+
+def _array(values: Iterable[str]) -> str:
+    return "{" + ",".join(values) + "}"
+
+
+def take_waiting(taking: Taking) -> Statement:
+    statement = _taking(tuple(taking.values), tuple(taking.add.items()), tuple(taking.clock))
+    names, rooms = list(taking.rooms), list(taking.rooms.values())
+    return statement, [names, rooms, taking.worker, *taking.values.values()]
+
+
+@cache
+def _taking(values: tuple[str, ...], add: tuple[tuple[str, int], ...], clock: tuple[str, ...]) -> str:
+    more = [f"{name} = j.{name} + {number}" for name, number in add]
+    return (
+        f"WITH c AS MATERIALIZED (SELECT w.id FROM unnest(%s::text[], %s::int[]) q(name, room) CROSS JOIN LATERAL ("
+        f"SELECT id FROM {sql.JOB} WHERE state = 'waiting' AND queue_name = q.name "
+        f"ORDER BY priority, position, id LIMIT q.room FOR NO KEY UPDATE SKIP LOCKED) w "
+        f"WHERE EXISTS (SELECT FROM {WorkerProcess._meta.db_table} WHERE id = %s AND dead_at IS NULL) "
+        f"AND NOT EXISTS (SELECT FROM {QueueState._meta.db_table} "
+        f"WHERE queue_name = q.name AND paused_at IS NOT NULL)) "
+        f"UPDATE {sql.JOB} j SET {_assignments(values, clock)}, {', '.join(more)} "
+        f"FROM c WHERE j.id = c.id RETURNING {_packed()}, {', '.join(map(_read, leased.OWN))}"
+    )
+
+
+def _assignments(values: Iterable[str], clock: Iterable[str]) -> str:
+    sets = [f"{name} = %s" for name in values]
+    return ", ".join([*sets, *(f"{name} = {sql.CLOCK}" for name in clock)])
+
+
+def _read(field: Any) -> str:
+    if isinstance(field, models.DateTimeField):
+        return f"j.{field.column} AT TIME ZONE 'UTC'"
+    return f"j.{field.column}::text" if isinstance(field, models.JSONField) else f"j.{field.column}"
+
+
+def _packed() -> str:
+    """One text is quicker to receive than fourteen values."""
+    shown = (f"coalesce(j.{f.column}::text, '-')" if f.null else f"j.{f.column}" for f in leased.SHARED)
+    return f"concat_ws(' ', {', '.join(shown)})"
+
+
+@lru_cache(maxsize=1000)
+def _unpacked(text: str) -> dict[str, Any]:
+    return leased.shared(tuple(None if value == "-" else value for value in text.split(" ")))
+
+
+def jobs_of(rows: Rows, taking: Taking, using: str) -> list[Job]:
+    jobs = leased.jobs(((_unpacked(packed), own) for packed, *own in rows), taking, using)
+    return leased.in_turn(sorted(jobs, key=leased.place))
+
+
+class Pipeline:
+    """Sends statements in one round trip through what Django's `execute_wrapper`s have to say about them."""
+
+    keeps_prepared = True  # until a pooler between here and the server turns out not to
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @staticmethod
+    def is_available(connection: Any) -> bool:
+        return hasattr(connection.Database, "Pipeline") and connection.Database.Pipeline.is_supported()
+
+    def send(self, statements: Sequence[Statement]) -> list[Rows]:
+        self._connection.ensure_connection()
+        execute: Callable[..., list[Rows]] = self._execute
+        for wrapper in reversed(self._connection.execute_wrappers):
+            execute = partial(wrapper, execute)
+        text = ";\n".join(statement for statement, _ in statements)
+        return execute(text, statements, True, {"connection": self._connection, "cursor": None})
+
+    def _execute(self, text: str, statements: Sequence[Statement], *_: Any) -> list[Rows]:
+        with self._connection.wrap_database_errors:
+            try:
+                return self._send([_BY_INDEX, *statements])[1:]
+            except self._connection.Database.Error as error:
+                in_transaction = self._connection.in_atomic_block
+                if not Pipeline.keeps_prepared or in_transaction or error.sqlstate not in _NOT_KEPT:
+                    raise
+            Pipeline.keeps_prepared = False
+            return self._send([_BY_INDEX, *statements])[1:]
+
+    def _send(self, statements: Sequence[Statement]) -> list[Rows]:
+        session = self._connection.connection
+        usual = session.prepare_threshold  # Django's None is for sites with a pooler
+        if Pipeline.keeps_prepared and "prepare_threshold" not in self._connection.settings_dict["OPTIONS"]:
+            session.prepare_threshold = 0
+        try:
+            with session.pipeline():
+                cursors = [self._connection.Database.Cursor(session) for _ in statements]
+                for cursor, (statement, params) in zip(cursors, statements, strict=True):
+                    cursor.execute(statement, params, binary=True)
+            return [cursor.fetchall() for cursor in cursors]
+        finally:
+            session.prepare_threshold = usual
