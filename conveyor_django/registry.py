@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -24,6 +25,10 @@ class Processor:
     function: Function
     options: JobOptions
     atomic: bool = False  # what it writes and what comes of it commit together
+
+    @cached_property
+    def is_async(self) -> bool:
+        return is_async(self.function)
 
     @property
     def path(self) -> str:

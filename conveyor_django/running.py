@@ -26,6 +26,8 @@ class Run:
 
     def take_news(self) -> tuple[tuple[Any] | None, list[str]]:
         """Progress and log lines since the last call."""
+        if self._progress is None and not self._lines:
+            return None, []
         with self._lock:
             progress, self._progress = self._progress, None
             lines, self._lines = self._lines, []

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Count, F, Q
 
 from conveyor_django import FlowJob, FlowProducer, FlowResult, transitions
+from conveyor_django.encoding import normalize_text
 from conveyor_django.engines import Engine, get_engine
 from conveyor_django.ids import new_id
 from conveyor_django.models import Job
@@ -112,7 +113,11 @@ def report(worker: UUID, *reports: Report) -> list[UUID]:
 
 
 def report_of(job: Job, outcome: Outcome) -> Report:
-    return Report(job.pk, job.epoch, job.parent_id, job.attempts_made < job.max_attempts, outcome)
+    if isinstance(outcome, Completed):
+        outcome = Completed(*normalize_text(outcome.value, "value", 2**20))
+    left = job.attempts_made < job.max_attempts
+    removes = job.remove_on_complete or job.removes_children
+    return Report(job.pk, job.epoch, job.parent_id, left, job.queue_name, removes, outcome)
 
 
 def bring(name: str, state: str) -> None:

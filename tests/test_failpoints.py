@@ -256,12 +256,12 @@ else:
 def test_the_environment_names_the_failpoint():
     job = Queue("process-add").add("add", {"a": 1, "b": 2})
     worker = ["runworker", "process-add", "--until-idle"]
-    with spawn(*worker, env={"CONVEYOR_FAILPOINT": "finish:commit:before=kill"}) as process:
+    with spawn(*worker, env={"CONVEYOR_FAILPOINT": "turn.settle:commit:before=kill"}) as process:
         assert process.ends_with() == -signal.SIGKILL
     assert Job.objects.get(pk=job.pk).state == "active"
     WorkerProcess.objects.all().delete()
     transitions.rescue_stalled(USING)
     with spawn(*worker, env={"CONVEYOR_FAILPOINT": "*=print"}) as process:
         assert process.ends_with() == 0
-        assert "failpoint claim:1:before\n" in process.output
-        assert "failpoint finish:commit:after\n" in process.output
+        assert "failpoint turn.claim:1:before\n" in process.output
+        assert "failpoint turn.settle:commit:after\n" in process.output

@@ -17,8 +17,8 @@ from django.utils import timezone
 from conveyor_django import JobState, Queue, Worker, processor
 from conveyor_django.exceptions import JobCancelled, LostLease
 from conveyor_django.models import Job, WorkerProcess
-from conveyor_django.transitions import claim, finish, rescue_stalled
-from conveyor_django.worker import ledger, loop
+from conveyor_django.transitions import claim, rescue_stalled, turn
+from conveyor_django.worker import ledger
 from conveyor_django.worker.lease import Lease
 
 from .factories import JobFactory, WorkerProcessFactory
@@ -118,14 +118,14 @@ def test_a_dead_worker_claims_nothing():
 def test_a_claim_whose_reply_was_lost_is_given_back(monkeypatch, caplog):
     calls = []
 
-    def claims(*args, taken, **kwargs):
-        calls.append(args)
+    def turns(using, worker, reports, claiming, taken=None):
+        calls.append(claiming)
         if len(calls) > 1:
-            return claim(*args, taken=taken, **kwargs)
-        assert claim(*args, **kwargs)
+            return turn(using, worker, reports, claiming, taken)
+        assert turn(using, worker, reports, claiming).taken
         raise OperationalError("the connection was lost while the commit's answer was on its way")
 
-    monkeypatch.setattr(loop, "claim", claims)
+    monkeypatch.setattr(ledger, "turn", turns)
     processor("leased")(lambda job: "done")
     job = add(attempts=1)
     assert work("leased") == 1
@@ -158,15 +158,13 @@ def test_heartbeats_in_the_middle_of_a_claim_and_of_an_end_are_no_harm(monkeypat
     def heartbeat():
         worker._loop._lease._beat()
 
-    def claims(*args, taken, **kwargs):
-        return claim(*args, taken=lambda jobs: (heartbeat(), taken(jobs)), **kwargs)
-
-    def finishes(*args):
-        return finish(*args), heartbeat()
+    def turns(using, worker, reports, claiming, taken=None):
+        done = turn(using, worker, reports, claiming, lambda jobs: (heartbeat(), taken(jobs)))
+        heartbeat()
+        return done
 
     monkeypatch.setattr(Lease, "start", Lease._register)  # no heartbeats but these
-    monkeypatch.setattr(loop, "claim", claims)
-    monkeypatch.setattr(ledger, "finish", lambda *args: finishes(*args)[0])
+    monkeypatch.setattr(ledger, "turn", turns)
     Queue("leased").add_bulk([("job", {})] * 3)
     assert worker.run(until_idle=True) == 3
     assert [(job.epoch, job.cancel_requested) for job in runs] == [(1, False)] * 3
@@ -253,7 +251,7 @@ def test_until_idle_does_not_wait_for_a_cancelled_processor_that_does_not_hear()
 @quick
 def test_the_heartbeat_survives_what_goes_wrong(monkeypatch, caplog):
     reconcile, errors = Lease._reconcile, [RuntimeError("odd"), DatabaseError("away")]
-    monkeypatch.setattr(Lease, "_reconcile", lambda self: fail(errors.pop()) if errors else reconcile(self))
+    monkeypatch.setattr(Lease, "_reconcile", lambda *args: fail(errors.pop()) if errors else reconcile(*args))
 
     def fail(error):
         raise error

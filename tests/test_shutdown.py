@@ -9,7 +9,7 @@ from django.test import override_settings
 
 from conveyor_django import JobState, Queue, Worker, processor
 from conveyor_django.models import Job, WorkerProcess
-from conveyor_django.transitions import finish
+from conveyor_django.transitions import turn
 from conveyor_django.worker import ledger, loop
 
 from .processes import wait_for
@@ -245,10 +245,13 @@ def test_sessions_that_are_ended_again_and_again_lose_nothing():
 
 def test_it_waits_for_a_database_that_is_away_and_says_so(monkeypatch, caplog, gate):
     errors = [OperationalError("gone\nfishing")] * 3
-    monkeypatch.setattr(ledger, "finish", lambda *args: fail(errors.pop()) if errors else finish(*args))
 
-    def fail(error):
-        raise error
+    def turns(using, worker, reports, *args):
+        if reports and errors:
+            raise errors.pop()
+        return turn(using, worker, reports, *args)
+
+    monkeypatch.setattr(ledger, "turn", turns)
 
     job = add("gate")
     gate.open.set()
@@ -264,10 +267,12 @@ def test_it_waits_for_a_database_that_is_away_and_says_so(monkeypatch, caplog, g
 
 
 def test_a_database_that_stays_away_does_not_keep_a_worker_from_stopping(monkeypatch, caplog, gate):
-    def away(*args):
-        raise OperationalError("for good")
+    def away(using, worker, reports, *args):
+        if reports:
+            raise OperationalError("for good")
+        return turn(using, worker, reports, *args)
 
-    monkeypatch.setattr(ledger, "finish", away)
+    monkeypatch.setattr(ledger, "turn", away)
     add("gate")
     worker = Worker("ending", shutdown_timeout=0.3)
     with running(worker):

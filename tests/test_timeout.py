@@ -278,10 +278,10 @@ def test_attempts_that_are_interrupted_as_they_start_still_end(how):
         await asyncio.sleep(PATIENCE)
 
     ended = threading.Semaphore(0)
-    executor = Executor("default", lambda attempt, outcome: ended.release())
+    executor = Executor("default", 200, lambda attempt, outcome, more: ended.release())
     for _ in range(100):
         attempt = Attempt(JobFactory.build(), None, asynchronous if how == "async" else lambda job: spin())
-        executor.start(attempt)
+        executor.start([attempt])
         executor.interrupt(attempt, JobCancelled)
     assert all(ended.acquire(timeout=PATIENCE) for _ in range(100))
     executor.shutdown()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from datetime import timedelta
 from itertools import accumulate
@@ -102,6 +103,7 @@ def test_claims_no_more_than_its_free_slots():
 
     @processor("busy")
     def process(job):
+        time.sleep(0.03)  # quick ones are leased ahead
         active.append(Job.objects.active().count())
 
     add("busy", 10)
@@ -177,7 +179,7 @@ def test_several_queues_share_the_worker(every, concurrency):
     add("long", 30)
     add("other", 10)
     names = None if every else ["empty-1", "empty-2", "long", "empty-3", "other"]
-    worker = Worker(names, lambda job: None, concurrency=concurrency, poll_interval=0.05)
+    worker = Worker(names, lambda job: time.sleep(0.03), concurrency=concurrency, poll_interval=0.05)
     assert worker.run(until_idle=True) == 40
     claimed = Job.objects.order_by("started_at", "id").values_list("queue_name", flat=True)
     both = claimed[:20]  # after that `other` is empty

@@ -8,18 +8,20 @@ from conveyor_django import ports
 from . import queues
 from .cancel import cancel
 from .check import Fault, Found, find, find_in_parents
-from .claim import claim, unpaused
+from .claim import Claiming, unpaused
 from .edit import change_delay, change_priority, update_data
 from .enqueue import enqueue
-from .finish import finish
 from .mend import mend
 from .promote import promote, promote_due, promote_queue
 from .remove import remove
 from .rescue import declare_dead, give_back, rescue_stalled
 from .retry import retry
 from .tidy import tidy
+from .turn import Done, claim, finish, turn
 
 __all__ = [
+    "Claiming",
+    "Done",
     "Fault",
     "Found",
     "cancel",
@@ -42,6 +44,7 @@ __all__ = [
     "rescue_stalled",
     "retry",
     "tidy",
+    "turn",
     "unpaused",
     "update_data",
 ]

@@ -1,54 +1,45 @@
 """Claiming: waiting jobs become active, leased to one worker."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 from uuid import UUID
 
-from django.db import transaction
-
-from conveyor_django import signals
-from conveyor_django.engines import Engine, get_engine
+from conveyor_django.engines import Engine, Taking
 from conveyor_django.models import Job, QueueState, WorkerProcess
 from conveyor_django.states import JobState
 
-from .news import News
+_COUNTS = {"epoch": 1, "attempts_made": 1}
 
 
-def claim(
-    using: str,
-    worker: UUID,
-    queue_names: Sequence[str] | None,
-    limit: int,
-    *,
-    served: Mapping[str, int] = MappingProxyType({}),
-    leased: bool = True,
-    taken: Callable[[list[Job]], None] | None = None,
-) -> list[Job]:
-    """Up to `limit` jobs in the order in which to start them, shared fairly among the queues.
+class Claiming(NamedTuple):
+    """What a worker has room for. `queue_names` None means every queue."""
 
-    `taken` is called with them right after the commit, and not at all when its reply was lost.
-    `queue_names` None means every queue; the one with the lowest number in `served` is asked first. A worker
-    that was declared dead gets none; `leased` False is for one without a heartbeat (tests).
+    queue_names: Sequence[str] | None
+    limit: int
+    rooms: Mapping[str, int] = MappingProxyType({})  # how many jobs of which queues that probably have some
+    served: Mapping[str, int] = MappingProxyType({})  # the queue with the lowest number is asked first
+    leased: bool = True  # False: the worker has no heartbeat (tests)
+
+
+def claim_in(engine: Engine, worker: UUID, claiming: Claiming) -> list[Job]:
+    """Jobs in the order in which to start them, shared fairly among the queues; in the caller's transaction.
+
+    A worker that was declared dead gets none.
     """
-    engine = get_engine(using)
+    using, names = engine.using, claiming.queue_names
+    if claiming.leased and not WorkerProcess.objects.using(using).filter(pk=worker, dead_at=None).exists():
+        return []
+    names = unpaused(using, engine.waiting_queue_names() if names is None else names)
+    names.sort(key=lambda name: claiming.served.get(name, 0))
+    jobs = engine.waiting_jobs(names, claiming.limit) if names else []
+    if jobs:
+        _lease(engine, jobs, worker)
+    return jobs
 
-    def step() -> list[Job]:
-        if leased and not WorkerProcess.objects.using(using).filter(pk=worker, dead_at=None).exists():
-            return []
-        names = unpaused(using, engine.waiting_queue_names() if queue_names is None else queue_names)
-        names.sort(key=lambda name: served.get(name, 0))
-        jobs = engine.waiting_jobs(names, limit) if names else []
-        if jobs:
-            _lease(engine, jobs, worker)
-            if taken is not None:
-                transaction.on_commit(partial(taken, jobs), using=using)
-            news = News(engine)
-            news.tell(signals.job_started, jobs)
-            news.send_after_commit()
-        return jobs
 
-    return engine.transact(step)
+def lease_of(worker: UUID, rooms: Mapping[str, int]) -> Taking:
+    return Taking(worker, rooms, {"state": JobState.ACTIVE.value, "worker": worker}, _COUNTS, ["started_at"])
 
 
 def unpaused(using: str, queue_names: Sequence[str]) -> list[str]:
@@ -62,7 +53,7 @@ def _lease(engine: Engine, jobs: list[Job], worker: UUID) -> None:
     engine.update_jobs(
         (job.pk for job in jobs),
         {"state": JobState.ACTIVE, "worker": worker, "started_at": now},
-        add={"epoch": 1, "attempts_made": 1},
+        add=_COUNTS,
     )
     for job in jobs:
         job.state, job.worker, job.started_at = JobState.ACTIVE, worker, now

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from conveyor_django.encoding import MAX_REASON, clean_text
-from conveyor_django.engines import get_engine
+from conveyor_django.engines import Engine
 from conveyor_django.models import Job, JobError, JobLog
 from conveyor_django.outcomes import Completed, Delayed, Failed, GivenBack, Outcome, Report
 from conveyor_django.states import FINISHED, JobState
@@ -15,24 +15,19 @@ from .moves import complete, fail, make_ready
 from .work import Work
 
 
-def finish(using: str, worker: UUID, reports: Sequence[Report]) -> list[UUID]:
-    """Apply a batch of reports in one transaction.
+def finish_in(engine: Engine, worker: UUID, reports: Sequence[Report]) -> list[UUID]:
+    """Apply a batch of reports, in the caller's transaction.
 
     Returns the jobs that are no longer this worker's (rescued, cancelled, removed): nothing of them was written.
     """
-    engine = get_engine(using)
-
-    def step() -> list[UUID]:
-        reach = reach_of_failure(engine, (r.parent_id for r in reports if r.is_final_failure))
-        parents = {r.parent_id for r in reports if r.parent_id and r.outcome}
-        rows = engine.lock_jobs({r.job_id for r in reports} | parents | reach.ids)
-        work = Work(engine, rows, reach.whole)
-        applied = {r.job_id for r in reports if _apply(work, worker, r)}
-        children_ended(work, [job for pk, job in work.rows.items() if pk in applied and job.state in FINISHED])
-        work.save()
-        return [r.job_id for r in reports if r.job_id not in applied]
-
-    return engine.transact(step)
+    reach = reach_of_failure(engine, (r.parent_id for r in reports if r.is_final_failure))
+    parents = {r.parent_id for r in reports if r.parent_id and r.outcome}
+    rows = engine.lock_jobs({r.job_id for r in reports} | parents | reach.ids)
+    work = Work(engine, rows, reach.whole)
+    applied = {r.job_id for r in reports if _apply(work, worker, r)}
+    children_ended(work, [job for pk, job in work.rows.items() if pk in applied and job.state in FINISHED])
+    work.save()
+    return [r.job_id for r in reports if r.job_id not in applied]
 
 
 def holds_lease(job: Job | None, worker: UUID | None, epoch: int) -> bool:
@@ -55,8 +50,8 @@ def _apply(work: Work, worker: UUID, report: Report) -> bool:
 
 def _end_attempt(work: Work, job: Job, outcome: Outcome) -> None:
     match outcome:
-        case Completed(value):
-            complete(work, job, value)
+        case Completed():
+            complete(work, job, outcome.value)
         case Failed():
             _fail_attempt(work, job, outcome)
         case Delayed(seconds):

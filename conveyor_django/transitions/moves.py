@@ -17,6 +17,7 @@ def make_ready(work: Work, job: Job, run_at: datetime | None = None, **fields: A
         state = JobState.WAITING_CHILDREN  # `run_at` holds at the release
     elif run_at and run_at > work.now:
         state = JobState.DELAYED
+        work.news.wake(job.queue_name)  # to set a clock by
     else:
         state = JobState.WAITING
         work.news.wake(job.queue_name)

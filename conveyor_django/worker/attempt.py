@@ -12,7 +12,7 @@ from django.utils import timezone, translation
 
 from conveyor_django import registry
 from conveyor_django.conf import get_settings
-from conveyor_django.encoding import MAX_REASON, MAX_TEXT, clean_text, kind, normalize
+from conveyor_django.encoding import MAX_REASON, MAX_TEXT, clean_text, kind, normalize_text
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
 from conveyor_django.outcomes import Completed, Delayed, Failed, Outcome, Report
@@ -30,14 +30,17 @@ class Attempt(Run):
         # as claimed, whatever the processor does to its instance
         self.job_id: UUID = job.pk
         self.epoch = job.epoch
+        self.queue_name = job.queue_name
+        self.is_suspect = job.stalls > 0  # a worker was lost while it had this job
+        self._removes: bool = job.remove_on_complete or job.removes_children
         self.timeout = job.timeout
         self.attempts_made = job.attempts_made
         self.max_attempts = job.max_attempts
         self._parent_id = job.parent_id
         self._backoff: dict[str, Any] = job.backoff if isinstance(job.backoff, dict) else {}
-        self.settled = False
-        self.ended = False
-        self.started: float = 0.0  # monotonic
+        self.settled = self.ended = False
+        self.started: float = 0.0  # monotonic; 0 until then
+        self.number = 0  # in the order in which they were leased
         self.is_async = self.is_atomic = False
         self._function: Function | None = None
         self._error: BaseException | None = None
@@ -46,10 +49,11 @@ class Attempt(Run):
         self._interrupt: type[ConveyorError] | None = None
         job._run = self
         try:
-            if function is None:
+            if function is not None:
+                self._function, self.is_async = function, registry.is_async(function)
+            else:
                 found = registry.get(job.queue_name, job.name)
-                function, self.is_atomic = found.function, found.atomic
-            self._function, self.is_async = function, registry.is_async(function)
+                self._function, self.is_async, self.is_atomic = found.function, found.is_async, found.atomic
         except ConveyorError as error:
             self._error = error
 
@@ -105,6 +109,8 @@ class Attempt(Run):
             epoch=self.epoch,
             parent_id=self._parent_id,
             attempts_left=self.attempts_made < self.max_attempts,
+            queue_name=self.queue_name,
+            removes=self._removes,
             outcome=outcome,
             progress=progress,
             log_lines=lines,
@@ -113,7 +119,7 @@ class Attempt(Run):
     def _returned(self, value: Any) -> Outcome:
         if self.delay is not None:
             return Delayed(self.delay)
-        return Completed(normalize(value, "the return value", get_settings().MAX_DATA_BYTES))
+        return Completed(*normalize_text(value, "the return value", get_settings().MAX_DATA_BYTES))
 
     def _retry_in(self, error: BaseException) -> float:
         try:

@@ -81,13 +81,17 @@ class Lease:
     def _beat(self) -> float:
         engine = get_engine(self._using)
 
-        def renew() -> int:
+        def renew() -> set[tuple[UUID, int]] | None:
             now = engine.now()
             expires_at = now + timedelta(seconds=get_settings().HEARTBEAT_TIMEOUT)
-            return self._rows().filter(pk=self.id, dead_at=None).update(heartbeat_at=now, expires_at=expires_at)
+            if not self._rows().filter(pk=self.id, dead_at=None).update(heartbeat_at=now, expires_at=expires_at):
+                return None
+            jobs = Job.objects.using(self._using).active()
+            return set(jobs.filter(worker=self.id).values_list("pk", "epoch"))
 
-        if engine.transact(renew):
-            self._reconcile()
+        before = list(self._leased.values())
+        if (stored := engine.transact(renew)) is not None:
+            self._reconcile(before, stored)
         else:
             self._start_anew()
         self._renewed(self.id)
@@ -103,15 +107,14 @@ class Lease:
             if attempt.worker != self.id and not attempt.ended:  # not `== old`: registering can take several tries
                 self._tell(attempt, LostLease)
 
-    def _reconcile(self) -> None:
-        before = list(self._leased.values())
-        jobs = Job.objects.using(self._using)
-        stored = set(jobs.active().filter(worker=self.id).values_list("pk", "epoch"))
+    def _reconcile(self, before: list[Attempt], stored: set[tuple[UUID, int]]) -> None:
+        """Compare what was leased before with what the database says is leased."""
         self._give_back_unknown(stored)
         gone = [a for a in before if (a.job_id, a.epoch) not in stored]
         gone = [a for a in gone if not (a.ended or a.settled or a.cancel_requested)]
         if gone:
             ids = [attempt.job_id for attempt in gone]
+            jobs = Job.objects.using(self._using)
             cancelled = set(jobs.filter(pk__in=ids, state=JobState.CANCELLED).values_list("pk", flat=True))
             for attempt in gone:
                 self._tell(attempt, JobCancelled if attempt.job_id in cancelled else LostLease)

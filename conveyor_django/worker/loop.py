@@ -12,7 +12,7 @@ from django.db import Error, reset_queries
 
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
-from conveyor_django.transitions import claim, promote_due
+from conveyor_django.transitions import Claiming, promote_due
 
 from . import log
 from .attempt import Attempt
@@ -20,12 +20,18 @@ from .executor import Executor
 from .heartbeat_file import LifeSign
 from .idle import has_work
 from .lease import Lease
-from .ledger import Ledger
+from .ledger import GATHER, Ledger
 from .maintenance import maintenance
 from .outage import StillAway, through_outages
 from .pulse import Pulse
+from .shares import Shares
 from .wakeup import WakeUp
 from .watchdog import Watchdog
+
+_LOOK_FOR_DUE = 0.1  # seconds, at most so often
+_STUCK = 0.05  # seconds without an attempt that began: what was leased ahead is too much
+_NUDGE = 0.001  # seconds
+_POLLS_SAVED = 5  # one look at the database for so many, while it tells of new work itself
 
 
 class Config(Protocol):
@@ -45,8 +51,8 @@ class Loop:
         self._stop = stop
         self.pulse = Pulse()
         self._wake = WakeUp(config.using)
-        self._ledger = Ledger(config.using, self._wake.set, self._tell)
-        self._executor = Executor(config.using, self._ledger.end)
+        self._ledger = Ledger(config.using, self._wake.set, self._tell, lambda: self._executor.is_quick())
+        self._executor = Executor(config.using, config.concurrency, self._ledger.end)
         self._life = LifeSign(config.heartbeat_file, self.pulse)
         self._lease = Lease(
             config.using,
@@ -58,8 +64,12 @@ class Loop:
         )
         self._maintenance = maintenance(config.using, lambda: self._lease.id)
         self._served: dict[str, int] = {}  # queue: how many attempts had been started when it was served last
+        self._shares = Shares(config.queue_names)
         self._started = 0
-        self._due_in = float("inf")  # seconds until the next delayed job
+        self._due_at = self._look_at = 0.0  # monotonic: when the next delayed job is due, when to ask for it again
+        self._heard = 0  # notifications, when it was looked for delayed jobs last
+        self._suspects: list[Attempt] = []  # leased, and not to begin while others wait to
+        self._begun, self._begun_at = 0, 0.0  # how many attempts had begun when it was looked at last
 
     @property
     def left_behind(self) -> int:
@@ -80,7 +90,7 @@ class Loop:
                 if not self._guard(lambda: self._turn(max_jobs)):
                     if self._guard(lambda: self._is_done(until_idle, max_jobs)):
                         break
-                    self._wake.wait(self._pause())
+                    self._rest(self._pause())
             self._shut_down()
         except StillAway:
             log.stopped_without_database(len(self._ledger.leased))
@@ -94,29 +104,71 @@ class Loop:
         return not self._stop.is_set()
 
     def _turn(self, max_jobs: int | None) -> bool:
-        """Settle, then claim; whether anything moved."""
+        """Settle and claim, at once; whether anything moved."""
         reset_queries()
-        moved = self._ledger.settle(self._lease.id)
-        due_in = promote_due(self._config.using)
-        self._due_in = float("inf") if due_in is None else due_in
-        free = self._config.concurrency - len(self._ledger.busy)
+        self._recall_stuck()
+        moved = self._ledger.collect()
+        self._promote()
+        worker = self._lease.id
+        claiming = self._claiming(max_jobs)
+        claimed = self._ledger.write(worker, claiming, partial(self._begin, worker))
+        if claiming:
+            self._shares.note(claiming.limit, claiming.rooms, [job.queue_name for job in claimed])
+        self._begin_suspects()
+        return moved or bool(claimed)
+
+    def _promote(self) -> None:
+        if (now := time.monotonic()) >= self._look_at or self._heard != self._wake.heard:
+            self._heard = self._wake.heard
+            due_in = promote_due(self._config.using)
+            self._due_at = float("inf") if due_in is None else now + due_in
+            self._look_at = min(self._due_at, now + _LOOK_FOR_DUE)
+
+    def _claiming(self, max_jobs: int | None) -> Claiming | None:
+        busy = len(self._ledger.busy)
+        free = self._config.concurrency - busy
+        if self._suspects:
+            return None  # not before they have begun
+        if not any(attempt.is_suspect for attempt in self._ledger.busy):
+            free += self._executor.ahead(self._config.concurrency - self._ledger.long_running(_STUCK))
         if max_jobs is not None:
             free = min(free, max_jobs - self._started)
-        return (self._claim(free) if free > 0 else False) or moved
-
-    def _claim(self, free: int) -> bool:
-        worker = self._lease.id
-        begin = partial(self._begin, worker)
-        return bool(claim(self._config.using, worker, self._config.queue_names, free, served=self._served, taken=begin))
+        if free <= 0:
+            return None
+        return Claiming(self._config.queue_names, free, self._shares.rooms(free, self._served), self._served)
 
     def _begin(self, worker: UUID, jobs: list[Job]) -> None:
         """Right after the commit, before any receiver of `job_started` can take its time."""
-        for job in jobs:
+        attempts = [Attempt(job, worker, self._config.processor) for job in jobs]
+        for attempt in attempts:
             self._started += 1
-            self._served[job.queue_name] = self._started
-            attempt = Attempt(job, worker, self._config.processor)
+            self._served[attempt.queue_name] = self._started
             self._ledger.add(attempt)
-            self._executor.start(attempt)
+        self._suspects = [attempt for attempt in attempts if attempt.is_suspect]
+        self._executor.start([attempt for attempt in attempts if not attempt.is_suspect])
+        self._begun_at = time.monotonic()
+
+    def _begin_suspects(self) -> None:
+        """What stalled before may end this process: then nothing that hasn't begun may be leased beside it."""
+        if self._suspects and not self._executor.unstarted:
+            free = max(0, self._config.concurrency - len(self._ledger.busy) + len(self._suspects))
+            self._give_back(self._suspects[free:])
+            del self._suspects[free:]
+            if not self._ledger.has_entries:
+                self._executor.start(self._suspects)
+                self._suspects = []
+
+    def _recall_stuck(self) -> None:
+        """What waits behind attempts that take longer than was thought goes back, to workers with free slots."""
+        now = time.monotonic()
+        if self._begun != self._executor.begun or not self._executor.unstarted:
+            self._begun, self._begun_at = self._executor.begun, now
+        elif now - self._begun_at > _STUCK:
+            self._give_back(self._executor.recall())
+
+    def _give_back(self, attempts: list[Attempt]) -> None:
+        self._started -= len(attempts)
+        self._ledger.give_back(attempts)
 
     def _is_done(self, until_idle: bool, max_jobs: int | None) -> bool:  # noqa: FBT001
         # what ran out of time, was cancelled or lost may hold its thread for long: that is no reason to go on
@@ -127,18 +179,33 @@ class Loop:
         return until_idle and not has_work(self._config.using, self._config.queue_names)
 
     def _pause(self) -> float:
-        return max(0.001, min(self._config.poll_interval, self._due_in, self._ledger.next_deadline()))
+        poll = self._config.poll_interval * (_POLLS_SAVED if self._wake.listens else 1)
+        return max(0.001, min(poll, self._due_at - time.monotonic(), self._ledger.next_deadline()))
+
+    def _rest(self, seconds: float) -> None:
+        """Until something happens, at most so long; what was leased ahead gets more threads if it needs them."""
+        until = time.monotonic() + seconds
+        while self._executor.unstarted and (left := until - time.monotonic()) > 0:
+            if time.monotonic() - self._begun_at > _STUCK:
+                return  # to be given back
+            if self._wake.wait(min(left, _NUDGE)):
+                return
+            self._executor.nudge()
+        gathering = GATHER if self._ledger.busy and self._executor.is_quick() else seconds
+        self._wake.wait(max(0.0, min(until - time.monotonic(), gathering)))
 
     def _shut_down(self) -> None:
         """Running jobs have their time; what is left goes back, without a counted attempt."""
         deadline = time.monotonic() + self._config.shutdown_timeout
+        self._give_back([*self._suspects, *self._executor.recall()])
+        self._guard(lambda: self._ledger.settle(self._lease.id))
         if self._ledger.leased:
             log.stopping(len(self._ledger.leased), self._config.shutdown_timeout)
         while self._ledger.leased and (left := deadline - time.monotonic()) > 0:
             self._wake.clear()
             if not self._guard(lambda: self._ledger.settle(self._lease.id)):
-                self._wake.wait(min(left, self._ledger.next_deadline()))
-        self._ledger.give_back()
+                self._wake.wait(min(left, GATHER, self._ledger.next_deadline()))
+        self._ledger.give_back_all()
         self._guard(lambda: self._ledger.settle(self._lease.id))
         self._ledger.summarize()
 

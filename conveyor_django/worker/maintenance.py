@@ -25,10 +25,11 @@ def maintenance(using: str, worker: Callable[[], UUID]) -> Background:
     check = Check(using)
 
     def step() -> float:
-        declare_dead(using, by=worker())
-        rescue(using)
-        tidy_up(using)
-        forget_gone_workers(using)
+        if get_engine(using).has_chores(_FORGET_AFTER):
+            declare_dead(using, by=worker())
+            rescue(using)
+            tidy_up(using)
+            forget_gone_workers(using)
         check.take_turn()
         return get_settings().HEARTBEAT_INTERVAL * random.uniform(0.8, 1.2)  # not all workers at once
 

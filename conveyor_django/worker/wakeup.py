@@ -22,11 +22,16 @@ class WakeUp:
         # not a threading.Event: signal handlers may call `set`, also in the middle of the loop's `wait`
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._session: Listener | None = None
+        self.heard = 0  # notifications, ever
         self._thread = Background("listener", using, self._listen, retry_in=1.0)
 
     @property
     def pulse(self) -> Pulse:
         return self._thread.pulse
+
+    @property
+    def listens(self) -> bool:
+        return self._session is not None
 
     def start(self) -> None:
         self._thread.start()
@@ -45,9 +50,13 @@ class WakeUp:
             while True:
                 self._calls.get_nowait()
 
-    def wait(self, timeout: float) -> None:
-        with suppress(queue.Empty):
+    def wait(self, timeout: float) -> bool:
+        """Whether somebody called."""
+        try:
             self._calls.get(timeout=timeout)
+        except queue.Empty:
+            return False
+        return True
 
     def _listen(self) -> float:
         self._session = session = get_engine(self._using).listen()
@@ -61,6 +70,7 @@ class WakeUp:
                 with self._thread.pulse.at_rest():
                     heard = session.wait(_LISTEN)
                 if heard:
+                    self.heard += 1
                     self.set()
                     self._thread.pause(_ECHO)
                     self.set()

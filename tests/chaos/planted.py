@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 from uuid import UUID
 
-from conveyor_django.engines import Engine, get_engine
+from conveyor_django.engines import Engine, get_engine, pipeline
 from conveyor_django.engines.mysql import MySQLEngine
 from conveyor_django.engines.postgresql import PostgresEngine
 from conveyor_django.models import Job
@@ -34,27 +34,30 @@ def no_fence() -> None:
         start_anew(self)
 
     finish.holds_lease = rescue.holds_lease = holds_lease
+    pipeline._HAS_LEASE = "j.id = r.id AND j.state = 'active' AND %s::uuid IS NOT NULL"
     Lease._start_anew = slow_to_learn
 
 
 def two_transactions() -> None:
     here = threading.local()
-    first_half = ledger.finish
+    first_half = ledger.turn
+    PostgresEngine.has_turns = False
     climbs = finish.children_ended
 
     def remember(work: Work, ended: Iterable[Job]) -> None:
         here.ended = [job.pk for job in ended]
 
-    def finish_in_two(using: str, worker: UUID, reports: Any) -> list[UUID]:
-        lost = first_half(using, worker, reports)
+    def finish_in_two(using: str, worker: UUID, reports: Any, *claiming: Any) -> Any:
+        here.ended = []
+        done = first_half(using, worker, reports, *claiming)
         if here.ended:
             time.sleep(0.01)
             engine = get_engine(using)
             engine.transact(lambda: _tell_parents(engine, here.ended, climbs))
-        return lost
+        return done
 
     finish.children_ended = remember
-    ledger.finish = finish_in_two
+    ledger.turn = finish_in_two
 
 
 def _tell_parents(engine: Engine, ids: Collection[UUID], climbs: Callable[..., None]) -> None:
@@ -68,6 +71,7 @@ def _tell_parents(engine: Engine, ids: Collection[UUID], climbs: Callable[..., N
 
 def any_lock_order() -> None:
     lock_one_by_one = Engine.lock_jobs
+    PostgresEngine.has_turns = False
 
     def lock_jobs(self: Engine, ids: Iterable[UUID], *, skip_locked: bool = False) -> dict[UUID, Job]:
         rows: dict[UUID, Job] = {}
@@ -83,6 +87,7 @@ def any_lock_order() -> None:
 
 def unlocked() -> None:
     PostgresEngine.lock_clause = MySQLEngine.lock_clause = ""
+    PostgresEngine.has_turns = False
 
 
 def no_reconcile() -> None:
@@ -105,6 +110,7 @@ def early_release() -> None:
             work.move(parent, JobState.WAITING)
 
     climb.release_if_done = release
+    PostgresEngine.has_turns = False
 
 
 PLANTS: dict[str, Callable[[], None]] = {

@@ -55,13 +55,13 @@ def _set_clock(seconds: float) -> None:
 
 
 def _finish_twice() -> None:
-    finish = ledger.finish
+    turn = ledger.turn
 
-    def twice(using, worker, reports):
-        lost = finish(using, worker, reports)
+    def twice(using, worker, reports, claiming, taken=None):
+        lost = turn(using, worker, reports, None).lost if reports else []
         ended = {report.job_id for report in reports if report.outcome}
-        again = ended.difference(finish(using, worker, reports))
-        record("sent twice", jobs=len(ended), applied_again=[str(job_id) for job_id in again])
-        return lost
+        done = turn(using, worker, reports, claiming, taken)
+        record("sent twice", jobs=len(ended), applied_again=[str(job_id) for job_id in ended.difference(done.lost)])
+        return done._replace(lost=lost)
 
-    ledger.finish = twice
+    ledger.turn = twice

@@ -3,16 +3,17 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from typing import Any
 from unittest import mock
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from conveyor_django import transitions
-from conveyor_django.engines import get_engine
+from conveyor_django.engines import Engine, Turn, get_engine, pipeline, sql
 from conveyor_django.exceptions import InvalidJobState
 from conveyor_django.models import Job
 from conveyor_django.outcomes import Completed, Delayed, Failed, GivenBack, Outcome
@@ -34,6 +35,35 @@ def rolled_back() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
+@contextmanager
+def clock(now: Callable[[], datetime]) -> Iterator[None]:
+    """The database's time is `now()`, also where a statement looks at it; workers take turns as outside of tests."""
+    engine = type(get_engine(USING))
+    take_turn = engine.take_turn
+
+    def take_turn_now(self: Engine, *args: Any) -> Turn:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('conveyor.now', %s, true)", [now().isoformat()])
+        return take_turn(self, *args)
+
+    with (
+        mock.patch.object(engine, "now", lambda _: now()),
+        mock.patch.object(engine, "time_to_add", lambda *_: now()),
+        mock.patch.object(engine, "has_turns", True),
+        mock.patch.object(engine, "take_turn", take_turn_now),
+        mock.patch.object(sql, "CLOCK", "current_setting('conveyor.now')::timestamptz"),
+    ):
+        forget_statements()
+        yield
+    forget_statements()
+
+
+def forget_statements() -> None:
+    for remembered in (pipeline._ending, pipeline._taking):
+        remembered.cache_clear()
+
+
 class Rig(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +73,7 @@ class Rig(RuleBasedStateMachine):
         self._epochs: dict[UUID, int] = {}
         self._stack = ExitStack()
         self._stack.enter_context(rolled_back())
-        self._stack.enter_context(mock.patch.object(type(get_engine(USING)), "now", lambda _: at(self.model.now)))
+        self._stack.enter_context(clock(lambda: at(self.model.now)))
         self.workers = [self.new_worker() for _ in WORKERS]
 
     def teardown(self) -> None:
