@@ -4,15 +4,15 @@ from abc import ABC, abstractmethod
 
 
 class Listener(ABC):
-    """A session that hears of new work."""
+    """A session that hears of new work. Used by one thread at a time."""
 
     @abstractmethod
-    def wait(self, timeout: float) -> bool:
-        """Wait for a wake-up, at most `timeout` seconds; whether one came."""
+    def fileno(self) -> int:
+        """For a selector: readable when there may be something to hear."""
 
     @abstractmethod
-    def interrupt(self) -> None:
-        """End the `wait` of another thread; callable in any."""
+    def heard(self) -> bool:
+        """Whether a wake-up has come since the last call; doesn't wait."""
 
     @abstractmethod
     def close(self) -> None: ...

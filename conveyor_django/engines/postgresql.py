@@ -1,7 +1,5 @@
 """PostgreSQL: ordered row locks, SKIP LOCKED over several queues at once, LISTEN and NOTIFY."""
 
-import selectors
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -171,20 +169,14 @@ class _PostgresListener(Listener):
     def __init__(self, session: Any, errors: Any) -> None:
         self._session = session
         self._errors = errors
-        self._inbox, self._outbox = socket.socketpair()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(session.fileno(), selectors.EVENT_READ)
-        self._selector.register(self._inbox, selectors.EVENT_READ)
 
-    def wait(self, timeout: float) -> bool:
-        self._selector.select(timeout)
+    def fileno(self) -> int:
+        number: int = self._session.fileno()
+        return number
+
+    def heard(self) -> bool:
         with self._errors:
-            return any(True for _ in self._session.notifies(timeout=0, stop_after=1))
-
-    def interrupt(self) -> None:
-        with suppress(OSError):  # closed meanwhile
-            self._outbox.send(b"!")
+            return bool(list(self._session.notifies(timeout=0)))
 
     def close(self) -> None:
-        for resource in (self._selector, self._inbox, self._outbox, self._session):
-            resource.close()
+        self._session.close()

@@ -128,7 +128,8 @@ def _insert(engine: Engine, jobs: Sequence[NewJob]) -> None:
 def _announce(engine: Engine, jobs: Sequence[NewJob]) -> None:
     news = News(engine)
     news.tell(signals.job_added, jobs)
-    waiting = {job.template for job in jobs if job.state is JobState.WAITING}
-    for queue_name in {template.columns["queue_name"] for template in waiting}:
+    # delayed ones, too: workers set a clock by them
+    startable = {job.template for job in jobs if job.state is not JobState.WAITING_CHILDREN}
+    for queue_name in {template.columns["queue_name"] for template in startable}:
         news.wake(queue_name)
     news.send_after_commit()

@@ -17,10 +17,10 @@ def make_ready(work: Work, job: Job, run_at: datetime | None = None, **fields: A
         state = JobState.WAITING_CHILDREN  # `run_at` holds at the release
     elif run_at and run_at > work.now:
         state = JobState.DELAYED
-        work.news.wake(job.queue_name)  # to set a clock by
     else:
         state = JobState.WAITING
-        work.news.wake(job.queue_name)
+    if state != JobState.WAITING_CHILDREN:
+        work.news.wake(job.queue_name)  # a delayed one, too: workers set a clock by it
     work.move(job, state, run_at=run_at, **fields)
 
 

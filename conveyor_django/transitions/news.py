@@ -28,7 +28,7 @@ class News:
             self._signals.setdefault((id(signal), queue_name), (signal, []))[1].extend(ids)
 
     def wake(self, queue_name: str) -> None:
-        """A job of this queue became waiting."""
+        """A job of this queue became waiting, or will."""
         self._queues.add(queue_name)
 
     def send_after_commit(self) -> None:

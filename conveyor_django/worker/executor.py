@@ -33,6 +33,10 @@ class Executor:
         return self._slots.begun
 
     @property
+    def running(self) -> int:
+        return self._slots.running
+
+    @property
     def unstarted(self) -> int:
         return self._slots.unstarted
 

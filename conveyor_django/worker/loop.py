@@ -149,9 +149,10 @@ class Loop:
         self._begun_at = time.monotonic()
 
     def _begin_suspects(self) -> None:
-        """What stalled before may end this process: then nothing that hasn't begun may be leased beside it."""
-        if self._suspects and not self._executor.unstarted:
-            free = max(0, self._config.concurrency - len(self._ledger.busy) + len(self._suspects))
+        """What stalled before may end this process: then nothing may be leased that hasn't begun or isn't recorded."""
+        others = len(self._ledger.busy) - len(self._suspects)
+        if self._suspects and not self._executor.unstarted and others == self._executor.running:
+            free = max(0, self._config.concurrency - others)
             self._give_back(self._suspects[free:])
             del self._suspects[free:]
             if not self._ledger.has_entries:

@@ -27,6 +27,10 @@ class Slots:
         self._lined_up = 0
 
     @property
+    def running(self) -> int:
+        return self.limit - self._free
+
+    @property
     def unstarted(self) -> int:
         return len(self._lanes[0]) + len(self._lanes[1])
 

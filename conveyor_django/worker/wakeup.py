@@ -1,8 +1,12 @@
 """Wake-ups: what makes a sleeping loop turn before its poll interval is over."""
 
-import queue
+import selectors
+import socket
+import threading
 import time
 from contextlib import suppress
+
+from django.db import Error
 
 from conveyor_django.engines import Listener, get_engine
 
@@ -11,17 +15,29 @@ from .pulse import Pulse
 
 _ECHO = 0.025  # seconds: producers say the same thing once in 20 ms, what was added meanwhile is not announced
 _FRESH = 60.0  # seconds: then another session, since one that has become deaf can't be told from a quiet one
-_LISTEN = 5.0  # seconds for one look at the session
 
 
 class WakeUp:
-    """An event that also hears the database's notifications, where it has them."""
+    """An event that also hears the database's notifications, where it has them.
+
+    `wait` and `clear` are for the loop's thread. A thread of its own makes sessions, which may take its time; the loop
+    itself listens to them, since waking one thread through another costs as much as a short job.
+    """
 
     def __init__(self, using: str) -> None:
         self._using = using
-        # not a threading.Event: signal handlers may call `set`, also in the middle of the loop's `wait`
-        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # a socket: signal handlers may call `set`, also in the middle of the loop's `wait`
+        self._inbox, self._outbox = socket.socketpair()
+        self._inbox.setblocking(False)
+        self._outbox.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._inbox, selectors.EVENT_READ)
         self._session: Listener | None = None
+        self._number = -1  # its file's
+        self._offered: Listener | None = None  # by the thread that made it
+        self._lost = threading.Event()
+        self._error: Error | None = None
+        self._echo_at = float("inf")
         self.heard = 0  # notifications, ever
         self._thread = Background("listener", using, self._listen, retry_in=1.0)
 
@@ -38,43 +54,71 @@ class WakeUp:
 
     def stop(self) -> None:
         self._thread.stop()
-        if session := self._session:
-            session.interrupt()
+        self._lost.set()
         self._thread.join(timeout=2)
+        self._listen_to(None)
+        if self._offered is not None:
+            self._offered.close()
+        for resource in (self._selector, self._inbox, self._outbox):
+            resource.close()
 
     def set(self) -> None:
-        self._calls.put(None)
+        with suppress(OSError):  # full: it is set; or closed
+            self._outbox.send(b"!")
 
     def clear(self) -> None:
-        with suppress(queue.Empty):
-            while True:
-                self._calls.get_nowait()
+        with suppress(BlockingIOError):
+            while self._inbox.recv(4096):
+                pass
 
     def wait(self, timeout: float) -> bool:
         """Whether somebody called."""
+        if self._offered is not None:
+            offered, self._offered = self._offered, None
+            self._listen_to(offered)
+            return True  # for what was added before it listened
+        left = self._echo_at - time.monotonic()
+        events = self._selector.select(max(0.0, min(timeout, left)))
+        called = any(key.fileobj is self._inbox for key, _ in events)
+        if len(events) > called and self._hears():
+            self.heard += 1
+            self._echo_at = time.monotonic() + _ECHO
+            return True
+        if time.monotonic() >= self._echo_at:
+            self._echo_at = float("inf")
+            return True
+        return called
+
+    def _hears(self) -> bool:
+        assert self._session is not None
         try:
-            self._calls.get(timeout=timeout)
-        except queue.Empty:
+            return self._session.heard()
+        except Error as error:
+            self._error = error
+            self._listen_to(None)
+            self._lost.set()
             return False
-        return True
+
+    def _listen_to(self, session: Listener | None) -> None:
+        if self._session is not None:
+            self._selector.unregister(self._number)
+            self._session.close()
+        self._session = session
+        if session is not None:
+            self._number = session.fileno()  # one that is lost has none any more
+            self._selector.register(self._number, selectors.EVENT_READ)
 
     def _listen(self) -> float:
-        self._session = session = get_engine(self._using).listen()
+        session = get_engine(self._using).listen()
         if session is None:
             self._thread.stop()  # nothing to hear: polling is enough
             return 0.0
-        try:
-            self.set()  # for what was added before it listened
-            fresh_until = time.monotonic() + _FRESH
-            while not self._thread.stopping and time.monotonic() < fresh_until:
-                with self._thread.pulse.at_rest():
-                    heard = session.wait(_LISTEN)
-                if heard:
-                    self.heard += 1
-                    self.set()
-                    self._thread.pause(_ECHO)
-                    self.set()
-        finally:
-            self._session = None
-            session.close()
+        self._lost.clear()
+        self._offered = session
+        self.set()
+        with self._thread.pulse.at_rest():
+            self._lost.wait(_FRESH)
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
         return 0.0
