@@ -156,7 +156,7 @@ def test_they_are_gone_after_a_crash_too(monkeypatch, gate):
         if gate.reached.is_set():
             raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(loop, "promote_due", crash)
+    monkeypatch.setattr(loop, "next_due", crash)
     with pytest.raises(ZeroDivisionError):
         worker.run()
     assert worker.left_behind == 1

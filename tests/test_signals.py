@@ -173,11 +173,11 @@ def test_an_existing_job_is_not_told_of_again(monkeypatch):
     assert (told, queues) == ([], [])
 
 
-def test_what_becomes_waiting_wakes_its_queue(monkeypatch):
+def test_what_becomes_waiting_or_delayed_wakes_its_queue(monkeypatch):
     with woken(monkeypatch) as queues:
         steps = [
             (lambda: add(node("root", node("a", queue="one"), node("b", queue="two"), queue="three")), ["one", "two"]),
-            (lambda: Queue("late").add("late", opts={"delay": 60}), []),
+            (lambda: Queue("late").add("late", opts={"delay": 60}), ["late"]),  # to set a clock by
             (lambda: job("late").promote(), ["late"]),
             (lambda: finish("a"), []),
             (lambda: finish("b"), ["three"]),

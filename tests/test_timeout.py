@@ -65,8 +65,8 @@ def test_recorded_at_the_deadline_though_the_thread_blocks_on(blocked, caplog):
 
 def test_its_slot_counts_until_the_thread_ends(blocked, monkeypatch):
     turns = Counter()
-    promote_due = loop.promote_due
-    monkeypatch.setattr(loop, "promote_due", lambda *args: turns.update("1") or promote_due(*args))
+    next_due = loop.next_due
+    monkeypatch.setattr(loop, "next_due", lambda *args: turns.update("1") or next_due(*args))
     processor("timed", "next")(lambda job: threading.current_thread())
     first, second = add("block"), Queue("timed").add("next")
     with working("timed", poll_interval=0.01):

@@ -134,7 +134,7 @@ def watched(monkeypatch):
 
 
 def test_idle_loops_long_processors_and_outages_are_no_hanging(impatient, watched, monkeypatch):
-    hangs, go, promote = [], threading.Event(), loop.promote_due
+    hangs, go, promote = [], threading.Event(), loop.next_due
     monkeypatch.setattr(outage, "_FIRST_PAUSE", 1.5)
     processor("long")(lambda job: wait(go))
     worker = Worker("long", poll_interval=3)
@@ -148,10 +148,10 @@ def test_idle_loops_long_processors_and_outages_are_no_hanging(impatient, watche
         Queue("long").add("job")
         wait_for(Job.objects.active().exists)
         watched()
-        monkeypatch.setattr(loop, "promote_due", fail)
+        monkeypatch.setattr(loop, "next_due", fail)
         worker._loop.wake()
         watched()
-        monkeypatch.setattr(loop, "promote_due", promote)
+        monkeypatch.setattr(loop, "next_due", promote)
         go.set()
         wait_for(Job.objects.completed().exists)
     assert hangs == []

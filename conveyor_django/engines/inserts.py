@@ -1,6 +1,6 @@
 """New jobs as the values of rows: what they share is prepared once for a template, their own columns for each."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,10 +43,10 @@ class Inserts:
         """The time at which so many jobs are added; None where the statement that inserts them looks at the clock."""
         return self.now()
 
-    def insert_jobs(self, jobs: Sequence[NewJob], *, ignore_conflicts: bool = False) -> int:
+    def insert_jobs(self, jobs: Sequence[NewJob], *, ignore_conflicts: bool = False, wake: Collection[str] = ()) -> int:
         """Insert trees given children first; with `ignore_conflicts` a row whose job_id is taken isn't stored.
 
-        Returns how many are stored.
+        Returns how many are stored. Workers of the queues in `wake` are told at once, if that costs nothing more.
         """
         conflict = OnConflict.IGNORE if ignore_conflicts else None
         verb = self.connection.ops.insert_statement(on_conflict=conflict)

@@ -74,9 +74,9 @@ class MySQLEngine(Steps, Engine):
             [self._listed(ended), *values.values()],
         )
 
-    def insert_jobs(self, jobs: Sequence[NewJob], *, ignore_conflicts: bool = False) -> int:
+    def insert_jobs(self, jobs: Sequence[NewJob], **options: Any) -> int:
         with self.connection.execute_wrapper(self._tell_large):
-            return super().insert_jobs(jobs, ignore_conflicts=ignore_conflicts)
+            return super().insert_jobs(jobs, **options)
 
     def _tell_large(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
         """The server hangs up on a statement above its limit, which else would look like an outage that never ends."""

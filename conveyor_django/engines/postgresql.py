@@ -1,7 +1,7 @@
 """PostgreSQL: ordered row locks, SKIP LOCKED over several queues at once, LISTEN and NOTIFY."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,7 +19,6 @@ from .problems import Problem
 from .throttle import Throttle
 from .turns import Ended, Taking, Turn
 
-CHANNEL = "conveyor_django"
 _WORTH_A_COPY = 50  # jobs
 # deadlock, serialization failure, lock not available, and a session that was ended since its transaction idled
 _CONFLICTS = {"40P01", "40001", "55P03", "25P03"}
@@ -78,15 +77,16 @@ class PostgresEngine(Engine):
     def time_to_add(self, number: int) -> datetime | None:
         return self.now() if self._copies(number) else None
 
-    def insert_jobs(self, jobs: Sequence[NewJob], *, ignore_conflicts: bool = False) -> int:
+    def insert_jobs(self, jobs: Sequence[NewJob], *, ignore_conflicts: bool = False, wake: Collection[str] = ()) -> int:
         if self._copies(len(jobs)) and not ignore_conflicts:
             self._copy(copying.COPY, copying.lines(jobs))
             return len(jobs)
         stored = 0
-        with self.connection.cursor() as cursor:
+        told = [] if self.connection.in_atomic_block else self._not_told_lately(wake)
+        with self._forgetting(told), self.connection.cursor() as cursor:
             for start in range(0, len(jobs), _WORTH_A_COPY):
                 some = jobs[start : start + _WORTH_A_COPY]
-                cursor.execute(*copying.insert(some, self.connection, ignore_conflicts=ignore_conflicts))
+                cursor.execute(*copying.insert(some, self.connection, told, ignore_conflicts=ignore_conflicts))
                 if times := cursor.fetchall():
                     stored += len(times)
                     created_at = times[0][0].replace(tzinfo=UTC)
@@ -130,10 +130,22 @@ class PostgresEngine(Engine):
             return bool(cursor.fetchone()[0])
 
     def notify(self, queue_names: Iterable[str]) -> None:
-        if names := [name for name in queue_names if _throttle.passes((self.using, name))]:
+        if names := self._not_told_lately(queue_names):
             with suppress(Error), self.connection.cursor() as cursor:  # polling finds the work all the same
                 for name in names:
-                    cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, name])
+                    cursor.execute("SELECT pg_notify(%s, %s)", [sql.CHANNEL, name])
+
+    @contextmanager
+    def _forgetting(self, queue_names: Iterable[str]) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            for name in queue_names:
+                _throttle.forget((self.using, name))
+            raise
+
+    def _not_told_lately(self, queue_names: Iterable[str]) -> list[str]:
+        return [name for name in queue_names if _throttle.passes((self.using, name))]
 
     def listen(self) -> Listener | None:
         params = self.connection.get_connection_params()
@@ -145,7 +157,7 @@ class PostgresEngine(Engine):
             if not hasattr(session, "notifies"):  # psycopg 2
                 return None
             session.autocommit = True
-            session.execute(f"LISTEN {CHANNEL}")
+            session.execute(f"LISTEN {sql.CHANNEL}")
             on_failure.pop_all()
             return _PostgresListener(session, errors)
 

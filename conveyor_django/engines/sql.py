@@ -9,6 +9,7 @@ from conveyor_django.models import Job, JobError, JobLog, WorkerProcess
 
 JOB = Job._meta.db_table
 HISTORY = (JobLog._meta.db_table, JobError._meta.db_table)
+CHANNEL = "conveyor_django"  # of notifications
 CLOCK = "clock_timestamp()"  # PostgreSQL's; now() would be the transaction's start
 LARGE = frozenset({"data", "return_value", "progress", "failed_reason", "stacktrace"})
 

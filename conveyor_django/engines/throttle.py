@@ -22,3 +22,8 @@ class Throttle:
                 self._last.clear()
             self._last[key] = now
             return True
+
+    def forget(self, key: Hashable) -> None:
+        """It wasn't said."""
+        with self._lock:
+            self._last.pop(key, None)

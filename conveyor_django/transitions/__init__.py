@@ -12,7 +12,7 @@ from .claim import Claiming, unpaused
 from .edit import change_delay, change_priority, update_data
 from .enqueue import enqueue
 from .mend import mend
-from .promote import promote, promote_due, promote_queue
+from .promote import next_due, promote, promote_due, promote_queue
 from .remove import remove
 from .rescue import declare_dead, give_back, rescue_stalled
 from .retry import retry
@@ -35,6 +35,7 @@ __all__ = [
     "finish",
     "give_back",
     "mend",
+    "next_due",
     "promote",
     "promote_due",
     "promote_queue",

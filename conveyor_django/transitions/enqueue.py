@@ -45,7 +45,7 @@ def _add(engine: Engine, jobs: Tree) -> bool:
     now = engine.now() if timed else engine.time_to_add(len(jobs))
     for job in jobs:
         _enter(job, now)
-    stored = engine.insert_jobs(jobs, ignore_conflicts=jobs[0].job_id is not None)
+    stored = engine.insert_jobs(jobs, ignore_conflicts=jobs[0].job_id is not None, wake=_startable_in(jobs))
     if stored:
         _announce(engine, jobs)
     return bool(stored)
@@ -128,8 +128,12 @@ def _insert(engine: Engine, jobs: Sequence[NewJob]) -> None:
 def _announce(engine: Engine, jobs: Sequence[NewJob]) -> None:
     news = News(engine)
     news.tell(signals.job_added, jobs)
-    # delayed ones, too: workers set a clock by them
-    startable = {job.template for job in jobs if job.state is not JobState.WAITING_CHILDREN}
-    for queue_name in {template.columns["queue_name"] for template in startable}:
+    for queue_name in _startable_in(jobs):
         news.wake(queue_name)
     news.send_after_commit()
+
+
+def _startable_in(jobs: Sequence[NewJob]) -> set[str]:
+    """The queues of jobs that wait for nothing but time: workers set a clock by delayed ones."""
+    startable = {job.template for job in jobs if job.state is not JobState.WAITING_CHILDREN}
+    return {template.columns["queue_name"] for template in startable}

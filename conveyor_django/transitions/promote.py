@@ -40,6 +40,12 @@ def promote_queue(using: str, queue_name: str) -> int:
     return sum(engine.transact(partial(_promote_delayed, engine, chunk)) for chunk in engine.chunks(ids))
 
 
+def next_due(using: str) -> float | None:
+    """Seconds until the next delayed job is due, not above 0 for one that is; None without one."""
+    run_at = Job.objects.using(using).delayed().order_by("run_at").values_list("run_at", flat=True).first()
+    return None if run_at is None else (run_at - get_engine(using).now()).total_seconds()
+
+
 def promote_due(using: str) -> float | None:
     """Promote what is due, in any queue; returns the seconds until the next delayed job is, None without one."""
     engine = get_engine(using)

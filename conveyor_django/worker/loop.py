@@ -12,7 +12,7 @@ from django.db import Error, reset_queries
 
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
-from conveyor_django.transitions import Claiming, promote_due
+from conveyor_django.transitions import Claiming, next_due, promote_due
 
 from . import log
 from .attempt import Attempt
@@ -66,7 +66,10 @@ class Loop:
         self._served: dict[str, int] = {}  # queue: how many attempts had been started when it was served last
         self._shares = Shares(config.queue_names)
         self._started = 0
-        self._due_at = self._look_at = 0.0  # monotonic: when the next delayed job is due, when to ask for it again
+        self._due_at, self._look_at = (
+            float("inf"),
+            0.0,
+        )  # monotonic: when the next delayed job is due, when to ask for it again
         self._heard = 0  # notifications, when it was looked for delayed jobs last
         self._suspects: list[Attempt] = []  # leased, and not to begin while others wait to
         self._begun, self._begun_at = 0, 0.0  # how many attempts had begun when it was looked at last
@@ -108,21 +111,27 @@ class Loop:
         reset_queries()
         self._recall_stuck()
         moved = self._ledger.collect()
-        self._promote()
+        if time.monotonic() >= self._due_at:
+            self._set_clock(promote_due(self._config.using))
         worker = self._lease.id
         claiming = self._claiming(max_jobs)
         claimed = self._ledger.write(worker, claiming, partial(self._begin, worker))
         if claiming:
             self._shares.note(claiming.limit, claiming.rooms, [job.queue_name for job in claimed])
         self._begin_suspects()
-        return moved or bool(claimed)
+        self._look_for_due()
+        return moved or bool(claimed) or time.monotonic() >= self._due_at
 
-    def _promote(self) -> None:
-        if (now := time.monotonic()) >= self._look_at or self._heard != self._wake.heard:
+    def _look_for_due(self) -> None:
+        """Set the clock for delayed jobs."""
+        if time.monotonic() >= self._look_at or self._heard != self._wake.heard:
             self._heard = self._wake.heard
-            due_in = promote_due(self._config.using)
-            self._due_at = float("inf") if due_in is None else now + due_in
-            self._look_at = min(self._due_at, now + _LOOK_FOR_DUE)
+            self._set_clock(next_due(self._config.using))
+
+    def _set_clock(self, due_in: float | None) -> None:
+        now = time.monotonic()
+        self._due_at = float("inf") if due_in is None else now + due_in
+        self._look_at = now + _LOOK_FOR_DUE
 
     def _claiming(self, max_jobs: int | None) -> Claiming | None:
         busy = len(self._ledger.busy)

@@ -109,11 +109,13 @@ class WakeUp:
             self._selector.register(self._number, selectors.EVENT_READ)
 
     def _listen(self) -> float:
+        self._lost.clear()
+        if self._thread.stopping:  # `stop` may have come before this
+            return 0.0
         session = get_engine(self._using).listen()
         if session is None:
             self._thread.stop()  # nothing to hear: polling is enough
             return 0.0
-        self._lost.clear()
         self._offered = session
         self.set()
         with self._thread.pulse.at_rest():
