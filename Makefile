@@ -1,8 +1,9 @@
 # Needs make and Python 3.11 or newer; everything else goes into $(VENV).
 VENV ?= .venv
+BENCH_VENV ?= .venvs/bench
 export VENV PYTHON DJANGO
 
-.PHONY: help demo test chaos lint wheel
+.PHONY: help demo test chaos bench lint wheel
 
 help:
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -19,6 +20,11 @@ chaos: ## flows under fire: DB=postgres SEED=7 SECONDS=60 FAULTS=kill,stop; ARGS
 	@scripts/venv test
 	@$(VENV)/bin/python -m tests.chaos $(if $(DB),--db $(DB)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(FAULTS),--faults $(FAULTS)) $(ARGS)
+
+bench: ## speed, beside other queues: PARTS=drain,flows PEERS=celery,huey DB=postgres ROUNDS=3 SCALE=0.3; ARGS=--help
+	@VENV=$(BENCH_VENV) scripts/venv bench
+	@$(BENCH_VENV)/bin/python -m benchmarks $(if $(PARTS),--parts $(PARTS)) $(if $(PEERS),--peers $(PEERS)) \
+		$(if $(DB),--db $(DB)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
 lint: ## check style, types, floors and migrations
 	@scripts/venv lint

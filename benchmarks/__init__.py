@@ -1,0 +1,1 @@
+"""Job queues side by side on this machine: `make bench`, or `python -m benchmarks --help`."""
