@@ -35,7 +35,7 @@ def hears(listener, timeout):
     """Whether a wake-up comes in that time."""
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
-        return bool(selector.select(timeout)) and listener.heard()
+        return bool(selector.select(timeout)) and bool(listener.heard())
 
 
 @pytest.fixture
@@ -119,6 +119,22 @@ def test_a_listener_that_lost_its_session_gets_another_and_misses_nothing(caplog
         terminate_sessions()
         wait_for(lambda: "listener failed" in caplog.text)
         add().wait_until_finished(PATIENCE)
+
+
+@listens
+def test_a_session_that_hears_nothing_is_no_reason_to_poll_less(monkeypatch):
+    """As behind a pooler that gives the session away."""
+    with working("woken", poll_interval=0.05) as worker:
+        wait_for(lambda: worker._loop and worker._loop._wake.listens)
+    monkeypatch.setattr(type(get_engine("default")), "notify", lambda self, names: None)
+    with working("woken", poll_interval=0.05) as worker:
+        wait_for(lambda: worker._loop and worker._loop._wake._session)
+        pauses = set()
+        rest = worker._loop._rest
+        monkeypatch.setattr(worker._loop, "_rest", lambda seconds: pauses.add(seconds) or rest(seconds))
+        wait_for(lambda: len(pauses) > 3 or pauses == {0.05})
+        assert not worker._loop._wake.listens
+        assert max(pauses) <= 0.05
 
 
 @listens

@@ -11,8 +11,8 @@ class Listener(ABC):
         """For a selector: readable when there may be something to hear."""
 
     @abstractmethod
-    def heard(self) -> bool:
-        """Whether a wake-up has come since the last call; doesn't wait."""
+    def heard(self) -> set[str]:
+        """The queues of the wake-ups that have come since the last call; doesn't wait."""
 
     @abstractmethod
     def close(self) -> None: ...

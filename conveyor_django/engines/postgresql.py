@@ -125,9 +125,10 @@ class PostgresEngine(Engine):
         return Turn(refused, released, jobs_of(rows[-1], taking, self.using) if taking else [])
 
     def has_chores(self, gone_for: timedelta) -> bool:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql.CHORES, [gone_for])
-            return bool(cursor.fetchone()[0])
+        if not Pipeline.is_available(self.connection):
+            return True
+        [[(found,)]] = Pipeline(self.connection).send([(sql.CHORES, [gone_for])])
+        return bool(found)
 
     def notify(self, queue_names: Iterable[str]) -> None:
         if names := self._not_told_lately(queue_names):
@@ -186,9 +187,9 @@ class _PostgresListener(Listener):
         number: int = self._session.fileno()
         return number
 
-    def heard(self) -> bool:
+    def heard(self) -> set[str]:
         with self._errors:
-            return bool(list(self._session.notifies(timeout=0)))
+            return {notification.payload for notification in self._session.notifies(timeout=0)}
 
     def close(self) -> None:
         self._session.close()

@@ -4,11 +4,13 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Set
 from contextlib import suppress
 
 from django.db import Error
 
 from conveyor_django.engines import Listener, get_engine
+from conveyor_django.ids import new_id
 
 from .background import Background
 from .pulse import Pulse
@@ -35,6 +37,8 @@ class WakeUp:
         self._session: Listener | None = None
         self._number = -1  # its file's
         self._offered: Listener | None = None  # by the thread that made it
+        self._call = ""  # what that thread has told, to be heard by the session
+        self._echoed = False
         self._lost = threading.Event()
         self._error: Error | None = None
         self._echo_at = float("inf")
@@ -47,7 +51,8 @@ class WakeUp:
 
     @property
     def listens(self) -> bool:
-        return self._session is not None
+        """Whether what is told is heard: a pooler between here and the server may keep it back."""
+        return self._session is not None and self._echoed
 
     def start(self) -> None:
         self._thread.start()
@@ -80,16 +85,18 @@ class WakeUp:
         left = self._echo_at - time.monotonic()
         events = self._selector.select(max(0.0, min(timeout, left)))
         called = any(key.fileobj is self._inbox for key, _ in events)
-        if len(events) > called and self._hears():
-            self.heard += 1
-            self._echo_at = time.monotonic() + _ECHO
-            return True
+        if len(events) > called and (heard := self._hears()):
+            self._echoed = self._echoed or self._call in heard
+            if heard != {self._call}:
+                self.heard += 1
+                self._echo_at = time.monotonic() + _ECHO
+                return True
         if time.monotonic() >= self._echo_at:
             self._echo_at = float("inf")
             return True
         return called
 
-    def _hears(self) -> bool:
+    def _hears(self) -> Set[str]:
         assert self._session is not None
         try:
             return self._session.heard()
@@ -97,13 +104,13 @@ class WakeUp:
             self._error = error
             self._listen_to(None)
             self._lost.set()
-            return False
+            return set()
 
     def _listen_to(self, session: Listener | None) -> None:
         if self._session is not None:
             self._selector.unregister(self._number)
             self._session.close()
-        self._session = session
+        self._session, self._echoed = session, False
         if session is not None:
             self._number = session.fileno()  # one that is lost has none any more
             self._selector.register(self._number, selectors.EVENT_READ)
@@ -116,8 +123,10 @@ class WakeUp:
         if session is None:
             self._thread.stop()  # nothing to hear: polling is enough
             return 0.0
+        self._call = f"{new_id()}"
         self._offered = session
         self.set()
+        get_engine(self._using).notify([self._call])
         with self._thread.pulse.at_rest():
             self._lost.wait(_FRESH)
         error, self._error = self._error, None
