@@ -224,6 +224,11 @@ class Engine(Inserts):
             cursor.execute(sql.WAITING_QUEUES)
             return [name for (name,) in cursor]
 
+    def next_due(self) -> float | None:
+        """Seconds until the next delayed job is due, not above 0 for one that is; None without one."""
+        run_at = Job.objects.using(self.using).delayed().order_by("run_at").values_list("run_at", flat=True).first()
+        return None if run_at is None else (run_at - self.now()).total_seconds()
+
     def has_chores(self, gone_for: timedelta) -> bool:
         """Whether maintenance may have something to do, where one statement can tell; `gone_for` is how long dead
         workers are kept."""

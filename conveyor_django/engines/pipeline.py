@@ -20,12 +20,21 @@ Rows = list[tuple[Any, ...]]
 
 _NOT_KEPT = {"26000", "42P05", "08P01"}  # of prepared statements, by a pooler between here and the server
 # For this transaction only. A plan is kept for long: one made while the table was small must not read all of it later.
+_SETTINGS = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",  # else it is planned each time, which takes as long as to execute it
+}
 _BY_INDEX: Statement = (
-    "SELECT "
-    + ", ".join(
-        f"set_config('{name}', 'off', true)"
-        for name in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit")
-    ),
+    f"SELECT {', '.join(f'set_config($${name}$$, $${value}$$, true)' for name, value in _SETTINGS.items())}",
+    [],
+)
+NEXT_DUE: Statement = (
+    f"SELECT (SELECT extract(epoch FROM run_at - {sql.CLOCK})::float8 FROM {sql.JOB} "
+    "WHERE state = 'delayed' ORDER BY run_at LIMIT 1)",
     [],
 )
 # by primary key: asked for equality, the planner would go through the index of active jobs

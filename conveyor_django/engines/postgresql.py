@@ -14,7 +14,7 @@ from conveyor_django.models import NewJob
 from . import copying, sql
 from .base import Engine
 from .listener import Listener
-from .pipeline import Pipeline, jobs_of, lock, take_waiting, write_ended
+from .pipeline import NEXT_DUE, Pipeline, jobs_of, lock, take_waiting, write_ended
 from .problems import Problem
 from .throttle import Throttle
 from .turns import Ended, Taking, Turn
@@ -123,6 +123,12 @@ class PostgresEngine(Engine):
             refused.update(() if written is None else set(part.ids).difference(written))
             released.update(queues or ())
         return Turn(refused, released, jobs_of(rows[-1], taking, self.using) if taking else [])
+
+    def next_due(self) -> float | None:
+        if not Pipeline.is_available(self.connection):
+            return super().next_due()
+        [[(seconds,)]] = Pipeline(self.connection).send([NEXT_DUE])
+        return None if seconds is None else float(seconds)
 
     def has_chores(self, gone_for: timedelta) -> bool:
         if not Pipeline.is_available(self.connection):

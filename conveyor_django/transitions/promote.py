@@ -42,8 +42,7 @@ def promote_queue(using: str, queue_name: str) -> int:
 
 def next_due(using: str) -> float | None:
     """Seconds until the next delayed job is due, not above 0 for one that is; None without one."""
-    run_at = Job.objects.using(using).delayed().order_by("run_at").values_list("run_at", flat=True).first()
-    return None if run_at is None else (run_at - get_engine(using).now()).total_seconds()
+    return get_engine(using).next_due()
 
 
 def promote_due(using: str) -> float | None:

@@ -107,10 +107,10 @@ class Loop:
         return not self._stop.is_set()
 
     def _turn(self, max_jobs: int | None) -> bool:
-        """Settle and claim, at once; whether anything moved."""
+        """Settle and claim, at once; whether there may be more to do right now."""
         reset_queries()
         self._recall_stuck()
-        moved = self._ledger.collect()
+        self._ledger.collect()
         if time.monotonic() >= self._due_at:
             self._set_clock(promote_due(self._config.using))
         worker = self._lease.id
@@ -120,7 +120,10 @@ class Loop:
             self._shares.note(claiming.limit, claiming.rooms, [job.queue_name for job in claimed])
         self._begin_suspects()
         self._look_for_due()
-        return moved or bool(claimed) or time.monotonic() >= self._due_at
+        if time.monotonic() >= self._due_at or self._ledger.has_entries:
+            return True
+        # what this turn released is among what it could claim
+        return claiming is not None and bool(claimed) and (len(claimed) >= claiming.limit or len(claiming.rooms) != 1)
 
     def _look_for_due(self) -> None:
         """Set the clock for delayed jobs."""
