@@ -122,8 +122,8 @@ class Loop:
         self._look_for_due()
         if time.monotonic() >= self._due_at or self._ledger.has_entries:
             return True
-        # what this turn released is among what it could claim
-        return claiming is not None and bool(claimed) and (len(claimed) >= claiming.limit or len(claiming.rooms) != 1)
+        # what this turn released is among what it could claim; only other queues may have more
+        return claiming is not None and len(claiming.rooms) > 1 and len(claimed) < claiming.limit
 
     def _look_for_due(self) -> None:
         """Set the clock for delayed jobs."""

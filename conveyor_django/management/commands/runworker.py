@@ -1,3 +1,4 @@
+import gc
 import logging
 import math
 import os
@@ -109,6 +110,8 @@ class Command(ConveyorCommand):
         worker = Worker(queues, using=using, **settings)
         worker.heartbeat_file = heartbeat_file_of(self._slot, options["heartbeat_file"])
         limits = {name: options[name] for name in ("until_idle", "max_jobs", "reload")}
+        if self._is_program:
+            gc.freeze()  # the site's code stays: collections need not look at it again and again
         code = Attendant(worker, supervisor=self._supervisor, ends_itself=self._is_program).run(**limits)
         if worker.left_behind and self._is_program:
             logging.shutdown()
