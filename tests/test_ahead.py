@@ -137,7 +137,7 @@ def test_jobs_of_some_milliseconds_use_all_slots():
     add(200)
     work("ahead", concurrency=8)
     assert max(most) == 8
-    assert sum(most) / len(most) > 5
+    assert sum(most) / len(most) > 2  # one that was leased by a thread would be alone most of the time
 
 
 def test_an_urgent_job_waits_only_for_what_is_leased(turns):
