@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache, partial
 from itertools import chain
 from typing import Any
+from uuid import UUID
 
 from django.db import models
 
@@ -37,8 +38,8 @@ NEXT_DUE: Statement = (
     "WHERE state = 'delayed' ORDER BY run_at LIMIT 1)",
     [],
 )
-# by primary key: asked for equality, the planner would go through the index of active jobs
-_HAS_LEASE = "j.id = r.id AND j.epoch = r.epoch AND j.worker IS NOT DISTINCT FROM %s"
+# IS NOT DISTINCT FROM: asked for equality, the planner would go through the index of active jobs
+_HAS_LEASE = "j.id = ANY(%s::text::uuid[]) AND j.epoch = %s AND j.worker IS NOT DISTINCT FROM %s"
 
 
 def lock(ended: Sequence[Ended]) -> list[Statement]:
@@ -47,28 +48,41 @@ def lock(ended: Sequence[Ended]) -> list[Statement]:
         return []
     ids = sorted({*chain.from_iterable((*part.ids, *part.parents) for part in ended)})
     statement = f"SELECT FROM {sql.JOB} WHERE id = ANY(%s::text::uuid[]) ORDER BY id FOR NO KEY UPDATE"
-    return [(statement, [_array(map(str, ids))])]
+    return [(statement, [_array(ids)])]
+
+
+def by_epoch(ended: Ended) -> list[Ended]:
+    """Most often all have the same."""
+    epochs = set(ended.epochs)
+    if len(epochs) == 1:
+        return [ended]
+    return [ended.only(number for number, own in enumerate(ended.epochs) if own == epoch) for epoch in sorted(epochs)]
 
 
 def write_ended(ended: Ended) -> Statement:
-    """Answers with None when all were written, else with the ids of those that were; and with the released queues."""
+    """For attempts of one epoch.
+
+    Answers with None when all were written, else with the ids of those that were; and with the released queues.
+
+    Rows are asked for by their ids and not by a join with what is given: planned while the table was empty, a join
+    would go through all of it later.
+    """
     release = ended.release if ended.parents else None
-    statement = _ending(tuple(ended.values), tuple(ended.each), tuple(ended.clock), release and release.field)
-    ids, epochs = _array(map(str, ended.ids)), _array(map(str, ended.epochs))
-    each = [f"[{','.join(texts)}]" for texts in ended.each.values()]
-    of_parents = [release.held, release.later, release.ready, release.ready] if release else []
-    return statement, [*ended.values.values(), ids, epochs, *each, ended.worker, *of_parents, len(ended.ids)]
+    each = {name: texts for name, texts in ended.each.items() if any(text != "null" for text in texts)}
+    values = {**ended.values, **dict.fromkeys(ended.each.keys() - each.keys())}
+    statement = _ending(tuple(values), tuple(each), tuple(ended.clock), release and release.field)
+    given = [_object(ended.ids, texts) for texts in each.values()]
+    fence = [_array(ended.ids), ended.epochs[0], ended.worker]
+    of_parents = [release.later, release.ready, release.held, _array(ended.parents), release.ready] if release else []
+    return statement, [*values.values(), *given, *fence, *of_parents, len(ended.ids)]
 
 
 @cache
 def _ending(values: tuple[str, ...], each: tuple[str, ...], clock: tuple[str, ...], counting: str | None) -> str:
-    arrays = ["unnest(%s::text::uuid[])", "unnest(%s::text::bigint[])"]
-    arrays += ["jsonb_array_elements(%s::jsonb)" for _ in each]
-    given = [f"{name} = nullif(r.{name}, 'null')" for name in each]
+    given = [f", {name} = nullif(%s::jsonb -> j.id::text, 'null')" for name in each]
     released = "(SELECT array_agg(DISTINCT queue_name) FROM freed)" if counting else "NULL::text[]"
     return (
-        f"WITH done AS (UPDATE {sql.JOB} j SET {_assignments(values, clock)}, {', '.join(given)} "
-        f"FROM ROWS FROM ({', '.join(arrays)}) r({', '.join(['id', 'epoch', *each])}) "
+        f"WITH done AS (UPDATE {sql.JOB} j SET {_assignments(values, clock)}{''.join(given)} "
         f"WHERE {_HAS_LEASE} RETURNING j.id, j.parent_id){_counted(counting) if counting else ''} "
         f"SELECT CASE WHEN count(*) <> %s THEN coalesce(array_agg(id), '{{}}') END, {released} FROM done"
     )
@@ -78,24 +92,29 @@ def _counted(field: str) -> str:
     """As `count_off` and `release_if_done` do for children that completed, whatever state the parent is in."""
     return f""",
 clock AS MATERIALIZED (SELECT {sql.CLOCK} AS now),
-parents AS (SELECT parent_id AS id, count(*) AS ended FROM done WHERE parent_id IS NOT NULL GROUP BY parent_id),
-above AS MATERIALIZED (
-    SELECT p.id, greatest(p.pending_children - n.ended, 0) AS unfinished,
-        p.{field} = %s AND p.pending_children <= n.ended AS is_free,
-        greatest(p.run_at, c.now + p.delay * interval '1 second') AS due, c.now
-    FROM parents n JOIN {sql.JOB} p ON p.id = n.id CROSS JOIN clock c
-),
 counted AS (
-    UPDATE {sql.JOB} p SET pending_children = a.unfinished,
-        {field} = CASE WHEN NOT a.is_free THEN p.{field} WHEN a.due > a.now THEN %s ELSE %s END,
-        run_at = CASE WHEN a.is_free THEN a.due ELSE p.run_at END
-    FROM above a WHERE p.id = a.id RETURNING p.queue_name, p.{field}, a.is_free
+    UPDATE {sql.JOB} p SET (pending_children, {field}, run_at) = (
+        SELECT a.unfinished,
+            CASE WHEN NOT a.is_free THEN p.{field} WHEN a.due > a.now THEN %s ELSE %s END,
+            CASE WHEN a.is_free THEN a.due ELSE p.run_at END
+        FROM (
+            SELECT greatest(p.pending_children - n.ended, 0) AS unfinished,
+                p.{field} = %s AND p.pending_children <= n.ended AS is_free,
+                greatest(p.run_at, c.now + p.delay * interval '1 second') AS due, c.now
+            FROM (SELECT count(*) AS ended FROM done WHERE parent_id = p.id) n, clock c
+        ) a
+    ) WHERE p.id = ANY(%s::text::uuid[]) RETURNING p.queue_name, p.{field}
 ),
-freed AS (SELECT queue_name FROM counted WHERE is_free AND {field} = %s)"""
+freed AS (SELECT queue_name FROM counted WHERE {field} = %s)"""
 
 
-def _array(values: Iterable[str]) -> str:
-    return "{" + ",".join(values) + "}"
+def _array(ids: Iterable[UUID]) -> str:
+    return f"{{{','.join(map(str, ids))}}}"
+
+
+def _object(ids: Iterable[UUID], texts: Iterable[str]) -> str:
+    members = (f'"{job_id}":{text}' for job_id, text in zip(ids, texts, strict=True))
+    return f"{{{','.join(members)}}}"
 
 
 def take_waiting(taking: Taking) -> Statement:
@@ -115,7 +134,7 @@ def _taking(values: tuple[str, ...], add: tuple[tuple[str, int], ...], clock: tu
         f"AND NOT EXISTS (SELECT FROM {QueueState._meta.db_table} "
         f"WHERE queue_name = q.name AND paused_at IS NOT NULL)) "
         f"UPDATE {sql.JOB} j SET {_assignments(values, clock)}, {', '.join(more)} "
-        f"FROM c WHERE j.id = c.id RETURNING {_packed()}, {', '.join(map(_read, leased.OWN))}"
+        f"WHERE j.id = ANY(ARRAY(SELECT id FROM c)) RETURNING {_packed()}, {', '.join(map(_read, leased.OWN))}"
     )
 
 

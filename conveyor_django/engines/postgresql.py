@@ -14,7 +14,7 @@ from conveyor_django.models import NewJob
 from . import copying, sql
 from .base import Engine
 from .listener import Listener
-from .pipeline import NEXT_DUE, Pipeline, jobs_of, lock, take_waiting, write_ended
+from .pipeline import NEXT_DUE, Pipeline, by_epoch, jobs_of, lock, take_waiting, write_ended
 from .problems import Problem
 from .throttle import Throttle
 from .turns import Ended, Taking, Turn
@@ -114,6 +114,7 @@ class PostgresEngine(Engine):
         return not self.connection.in_atomic_block and Pipeline.is_available(self.connection)
 
     def take_turn(self, ended: Sequence[Ended], taking: Taking | None) -> Turn:
+        ended = [same for part in ended for same in by_epoch(part)]
         locks = lock(ended)
         statements = [*locks, *map(write_ended, ended), *([take_waiting(taking)] if taking else [])]
         rows = Pipeline(self.connection).send(statements)[len(locks) :]

@@ -1,6 +1,6 @@
 """What a worker's turn at the database is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,6 +18,15 @@ class Ended(NamedTuple):
     clock: Sequence[str]  # fields that get the time
     parents: Sequence[UUID]  # of those that have one
     release: "Release"
+
+    def only(self, numbers: Iterable[int]) -> "Ended":
+        """Some of the attempts."""
+        kept = list(numbers)
+        return self._replace(
+            ids=[self.ids[number] for number in kept],
+            epochs=[self.epochs[number] for number in kept],
+            each={name: [values[number] for number in kept] for name, values in self.each.items()},
+        )
 
 
 class Release(NamedTuple):
