@@ -1,4 +1,4 @@
-"""The port through which `Job`'s verbs reach `transitions`, two floors above, without an import cycle.
+"""The port through which `Job` reaches `transitions` and `engines`, above it, without an import cycle.
 
 `transitions` fills it when the app is ready.
 """

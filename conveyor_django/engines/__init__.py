@@ -4,13 +4,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from .base import Engine
+from .children import children
 from .listener import Listener
 from .mysql import MySQLEngine
 from .postgresql import PostgresEngine
 from .sqlite import SQLiteEngine
 from .turns import Ended, Release, Taking, Turn
 
-__all__ = ["Ended", "Engine", "Listener", "Release", "Taking", "Turn", "get_engine"]
+__all__ = ["Ended", "Engine", "Listener", "Release", "Taking", "Turn", "children", "get_engine"]
 
 _ENGINES: dict[str, type[Engine]] = {
     "postgresql": PostgresEngine,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 
+from conveyor_django import ports
 from conveyor_django.conf import get_settings
 from conveyor_django.encoding import MAX_TEXT, clean_text, normalize
 from conveyor_django.exceptions import InvalidJobState
@@ -23,7 +24,6 @@ class JobHandle:
 
     if TYPE_CHECKING:
         pk: Any
-        children: Any
         _state: Any
 
     def iter_children_values(self) -> Iterator[tuple[str, Any]]:
@@ -40,12 +40,13 @@ class JobHandle:
         return {str(child_id): reason for child_id, reason in self._pages("failed_reason", *UNSUCCESSFUL)}
 
     def _pages(self, column: str, *states: str) -> Iterator[tuple[Any, Any]]:
-        children = self.children.using(self._state.db).in_state(*states).order_by("pk")
-        page = list(children.values_list("pk", column)[:_PAGE])
-        while page:
+        after = None
+        while True:
+            page = ports.call("children", self._state.db, self.pk, column, states, after, _PAGE)
             yield from page
+            if len(page) < _PAGE:
+                return
             after = page[-1][0]
-            page = list(children.filter(pk__gt=after).values_list("pk", column)[:_PAGE]) if len(page) == _PAGE else []
 
     aget_children_values = sync_to_async(get_children_values)
     aget_children_failures = sync_to_async(get_children_failures)

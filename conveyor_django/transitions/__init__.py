@@ -4,6 +4,7 @@ Nothing outside this package writes a job's state.
 """
 
 from conveyor_django import ports
+from conveyor_django.engines import children
 
 from . import queues
 from .cancel import cancel
@@ -52,7 +53,7 @@ __all__ = [
 
 
 def provide_verbs() -> None:
-    """Give `Job` its verbs, once the app is ready."""
+    """Give `Job` its verbs, and its way to its children, once the app is ready."""
     ports.provide(
         retry=retry,
         cancel=cancel,
@@ -61,4 +62,5 @@ def provide_verbs() -> None:
         change_priority=change_priority,
         change_delay=change_delay,
         update_data=update_data,
+        children=children,
     )
