@@ -11,6 +11,7 @@ from .attempt import Attempt
 
 OnEnd = Callable[[Attempt, Ending, bool], None]
 _SHARE = 0.2  # of the latest attempt in the usual time
+_OUTLIER = 4  # times the usual time at most: one long attempt among many short ones says little of the next ones
 _LONGEST = 1.0  # seconds: beyond that it doesn't matter how long one took
 
 
@@ -63,8 +64,8 @@ class Slots:
         seconds = min(time.monotonic() - attempt.started, _LONGEST)
         with self._lock:
             self._free += 1
-            usual = self.usual_time
-            self.usual_time = seconds if usual is None else usual + _SHARE * (seconds - usual)
+            usual = self.usual_time or seconds
+            self.usual_time = usual + _SHARE * (min(seconds, _OUTLIER * usual) - usual)
 
     def recall(self) -> list[Attempt]:
         with self._lock:
