@@ -10,7 +10,7 @@ from benchmarks.peers.base import address
 
 from .base import Choice, Column, Entrant, Figures, Part
 
-JOBS = 10_000
+JOBS = 20_000
 
 
 class Growth(Part):

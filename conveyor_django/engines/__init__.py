@@ -5,13 +5,14 @@ from django.db import connections
 
 from .base import Engine
 from .children import children
+from .leased import place
 from .listener import Listener
 from .mysql import MySQLEngine
 from .postgresql import PostgresEngine
 from .sqlite import SQLiteEngine
-from .turns import Ended, Release, Taking, Turn
+from .turns import Ended, Place, Release, Taking, Turn
 
-__all__ = ["Ended", "Engine", "Listener", "Release", "Taking", "Turn", "children", "get_engine"]
+__all__ = ["Ended", "Engine", "Listener", "Place", "Release", "Taking", "Turn", "children", "get_engine", "place"]
 
 _ENGINES: dict[str, type[Engine]] = {
     "postgresql": PostgresEngine,

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
-from uuid import UUID
 
 from django.db import models
 from django.db.models.base import ModelState
@@ -15,7 +14,7 @@ from django.db.models.base import ModelState
 from conveyor_django.models import Job
 
 from . import sql
-from .turns import Taking
+from .turns import Place, Taking
 
 SHARED: list[Any] = [  # numbers, flags and fixed words, the same for most jobs: read once
     Job._meta.get_field(name)
@@ -87,7 +86,7 @@ def jobs(rows: Iterable[tuple[dict[str, Any], Sequence[Any]]], taking: Taking, u
     return made
 
 
-def place(job: Job) -> tuple[int, int, UUID]:
+def place(job: Job) -> Place:
     """In its queue."""
     return job.priority, job.position, job.id
 

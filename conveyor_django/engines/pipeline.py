@@ -14,7 +14,7 @@ from django.db import models
 from conveyor_django.models import Job, QueueState, WorkerProcess
 
 from . import leased, sql
-from .turns import Ended, Taking
+from .turns import Ended, Place, Taking
 
 Statement = tuple[str, Sequence[Any]]
 Rows = list[tuple[Any, ...]]
@@ -38,6 +38,7 @@ NEXT_DUE: Statement = (
     "WHERE state = 'delayed' ORDER BY run_at LIMIT 1)",
     [],
 )
+_FRONT: Place = (-(2**31), -(2**63), UUID(int=0))
 # IS NOT DISTINCT FROM: asked for equality, the planner would go through the index of active jobs
 _HAS_LEASE = "j.id = ANY(%s::text::uuid[]) AND j.epoch = %s AND j.worker IS NOT DISTINCT FROM %s"
 
@@ -118,17 +119,27 @@ def _object(ids: Iterable[UUID], texts: Iterable[str]) -> str:
 
 
 def take_waiting(taking: Taking) -> Statement:
-    statement = _taking(tuple(taking.values), tuple(taking.add.items()), tuple(taking.clock))
+    statement = _taking(
+        tuple(taking.values), tuple(taking.add.items()), tuple(taking.clock), from_front=not taking.after
+    )
     names, rooms = list(taking.rooms), list(taking.rooms.values())
-    return statement, [names, rooms, taking.worker, *taking.values.values()]
+    places = zip(*(taking.after.get(name, _FRONT) for name in names), strict=True) if taking.after else ()
+    return statement, [names, rooms, *map(list, places), taking.worker, *taking.values.values()]
 
 
 @cache
-def _taking(values: tuple[str, ...], add: tuple[tuple[str, int], ...], clock: tuple[str, ...]) -> str:
+def _taking(
+    values: tuple[str, ...], add: tuple[tuple[str, int], ...], clock: tuple[str, ...], *, from_front: bool
+) -> str:
     more = [f"{name} = j.{name} + {number}" for name, number in add]
+    arrays, names, further = "%s::text[], %s::int[]", "name, room", ""
+    if not from_front:
+        arrays += ", %s::int[], %s::bigint[], %s::uuid[]"
+        names += ", priority, position, id"
+        further = "AND (priority, position, id) > (q.priority, q.position, q.id) "
     return (
-        f"WITH c AS MATERIALIZED (SELECT w.id FROM unnest(%s::text[], %s::int[]) q(name, room) CROSS JOIN LATERAL ("
-        f"SELECT id FROM {sql.JOB} WHERE state = 'waiting' AND queue_name = q.name "
+        f"WITH c AS MATERIALIZED (SELECT w.id FROM unnest({arrays}) q({names}) CROSS JOIN LATERAL ("
+        f"SELECT id FROM {sql.JOB} WHERE state = 'waiting' AND queue_name = q.name {further}"
         f"ORDER BY priority, position, id LIMIT q.room FOR NO KEY UPDATE SKIP LOCKED) w "
         f"WHERE EXISTS (SELECT FROM {WorkerProcess._meta.db_table} WHERE id = %s AND dead_at IS NULL) "
         f"AND NOT EXISTS (SELECT FROM {QueueState._meta.db_table} "

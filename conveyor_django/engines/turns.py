@@ -1,6 +1,7 @@
 """What a worker's turn at the database is made of."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -38,6 +39,9 @@ class Release(NamedTuple):
     later: str  # if its delay is not over
 
 
+Place = tuple[int, int, UUID]  # of a job in its queue: priority, position, id
+
+
 class Taking(NamedTuple):
     """Which waiting jobs a worker leases, and what to write of each."""
 
@@ -46,6 +50,7 @@ class Taking(NamedTuple):
     values: Mapping[str, Any]
     add: Mapping[str, int]  # field: how much more
     clock: Sequence[str]
+    after: Mapping[str, Place] = MappingProxyType({})  # queue: look at what comes after this only, if that is quicker
 
 
 class Turn(NamedTuple):

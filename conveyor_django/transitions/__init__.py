@@ -4,7 +4,7 @@ Nothing outside this package writes a job's state.
 """
 
 from conveyor_django import ports
-from conveyor_django.engines import children
+from conveyor_django.engines import Place, children, place
 
 from . import queues
 from .cancel import cancel
@@ -25,6 +25,7 @@ __all__ = [
     "Done",
     "Fault",
     "Found",
+    "Place",
     "cancel",
     "change_delay",
     "change_priority",
@@ -37,6 +38,7 @@ __all__ = [
     "give_back",
     "mend",
     "next_due",
+    "place",
     "promote",
     "promote_due",
     "promote_queue",

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from conveyor_django.engines import Engine, Taking
+from conveyor_django.engines import Engine, Place, Taking
 from conveyor_django.models import Job, QueueState, WorkerProcess
 from conveyor_django.states import JobState
 
@@ -19,6 +19,7 @@ class Claiming(NamedTuple):
     limit: int
     rooms: Mapping[str, int] = MappingProxyType({})  # how many jobs of which queues that probably have some
     served: Mapping[str, int] = MappingProxyType({})  # the queue with the lowest number is asked first
+    after: Mapping[str, Place] = MappingProxyType({})  # in queues of `rooms`: what waits before is left for later
     leased: bool = True  # False: the worker has no heartbeat (tests)
 
 
@@ -38,8 +39,9 @@ def claim_in(engine: Engine, worker: UUID, claiming: Claiming) -> list[Job]:
     return jobs
 
 
-def lease_of(worker: UUID, rooms: Mapping[str, int]) -> Taking:
-    return Taking(worker, rooms, {"state": JobState.ACTIVE.value, "worker": worker}, _COUNTS, ["started_at"])
+def lease_of(worker: UUID, claiming: Claiming) -> Taking:
+    values = {"state": JobState.ACTIVE.value, "worker": worker}
+    return Taking(worker, claiming.rooms, values, _COUNTS, ["started_at"], claiming.after)
 
 
 def unpaused(using: str, queue_names: Sequence[str]) -> list[str]:

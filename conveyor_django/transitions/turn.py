@@ -73,7 +73,7 @@ def claim(
 ) -> list[Job]:
     """Up to `limit` jobs in the order in which to start them, shared fairly among the queues."""
     rooms = {queue_names[0]: limit} if leased and queue_names and len(queue_names) == 1 else {}
-    return turn(using, worker, [], Claiming(queue_names, limit, rooms, served, leased), taken).taken
+    return turn(using, worker, [], Claiming(queue_names, limit, rooms, served, leased=leased), taken).taken
 
 
 def _all(
@@ -99,7 +99,7 @@ def _at_once(
 ) -> Done:
     """In one round trip."""
     ended = [_completed(worker, list(same)) for _, same in groupby(reports, key=lambda report: report.removes)]
-    taking = lease_of(worker, claiming.rooms) if claiming and claiming.rooms else None
+    taking = lease_of(worker, claiming) if claiming and claiming.rooms else None
     step = partial(_settle, engine, ended, taking) if ended else partial(_claim, engine, taking)
     refused, released, jobs = engine.at_once(step)
     if jobs and taken is not None:

@@ -149,10 +149,10 @@ class Ledger:
                 if report.progress is not None or report.log_lines:
                     self._entries.append(Entry(attempt, None, report))
 
-    def write(self, worker: UUID, claiming: Claiming | None, taken: Taken | None = None) -> list[Job]:
-        """Write what was collected, and claim; entries stay until it is committed. Returns what was claimed."""
+    def write(self, worker: UUID, claiming: Claiming | None, taken: Taken | None = None) -> None:
+        """Write what was collected, and claim; entries stay until it is committed."""
         if not (self._entries or claiming):
-            return []
+            return
         mine = [entry for entry in self._entries if entry.attempt.worker == worker]
         lost = {entry.report.job_id for entry in self._entries if entry.attempt.worker != worker}
         done = self._turn(worker, mine, claiming, taken)
@@ -161,7 +161,6 @@ class Ledger:
         for entry in entries:
             self._written(entry, lost)
         log.lost(entry.report.job_id for entry in entries if entry.outcome and entry.report.job_id in lost)
-        return done.taken
 
     def _turn(self, worker: UUID, entries: list[Entry], claiming: Claiming | None, taken: Taken | None) -> Done:
         try:

@@ -12,10 +12,11 @@ from django.db import Error, reset_queries
 
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
-from conveyor_django.transitions import Claiming, next_due, promote_due
+from conveyor_django.transitions import Claiming, Place, next_due, place, promote_due
 
 from . import log
 from .attempt import Attempt
+from .bookmarks import Bookmarks
 from .executor import Executor
 from .heartbeat_file import LifeSign
 from .idle import has_work
@@ -65,6 +66,8 @@ class Loop:
         self._maintenance = maintenance(config.using, lambda: self._lease.id)
         self._served: dict[str, int] = {}  # queue: how many attempts had been started when it was served last
         self._shares = Shares(config.queue_names)
+        self._bookmarks = Bookmarks()
+        self._claimed: list[tuple[str, Place]] = []  # in this turn: queue and place, whatever becomes of the instances
         self._started = 0
         self._due_at, self._look_at = (
             float("inf"),
@@ -115,15 +118,19 @@ class Loop:
             self._set_clock(promote_due(self._config.using))
         worker = self._lease.id
         claiming = self._claiming(max_jobs)
-        claimed = self._ledger.write(worker, claiming, partial(self._begin, worker))
+        began = time.monotonic()
+        self._claimed = []
+        self._ledger.write(worker, claiming, partial(self._begin, worker))
         if claiming:
-            self._shares.note(claiming.limit, claiming.rooms, [job.queue_name for job in claimed])
+            self._shares.note(claiming.limit, claiming.rooms, [queue_name for queue_name, _ in self._claimed])
+            self._bookmarks.note(claiming, self._claimed, time.monotonic() - began)
         self._begin_suspects()
         self._look_for_due()
         if time.monotonic() >= self._due_at or self._ledger.has_entries:
             return True
-        # what this turn released is among what it could claim; only other queues may have more
-        return claiming is not None and len(claiming.rooms) > 1 and len(claimed) < claiming.limit
+        # what this turn released is among what it could claim; only elsewhere there may be more
+        goes_elsewhere = claiming is not None and (len(claiming.rooms) > 1 or claiming.after)
+        return bool(claiming and goes_elsewhere and len(self._claimed) < claiming.limit)
 
     def _look_for_due(self) -> None:
         """Set the clock for delayed jobs."""
@@ -141,16 +148,21 @@ class Loop:
         free = self._config.concurrency - busy
         if self._suspects:
             return None  # not before they have begun
+        ahead = 0
         if not any(attempt.is_suspect for attempt in self._ledger.busy):
-            free += self._executor.ahead(self._config.concurrency - self._ledger.long_running(_STUCK))
+            ahead = self._executor.ahead(self._config.concurrency - self._ledger.long_running(_STUCK))
+        free += ahead
         if max_jobs is not None:
             free = min(free, max_jobs - self._started)
         if free <= 0:
             return None
-        return Claiming(self._config.queue_names, free, self._shares.rooms(free, self._served), self._served)
+        rooms = self._shares.rooms(free, self._served)
+        after = self._bookmarks.after() if ahead else {}
+        return Claiming(self._config.queue_names, free, rooms, self._served, after)
 
     def _begin(self, worker: UUID, jobs: list[Job]) -> None:
         """Right after the commit, before any receiver of `job_started` can take its time."""
+        self._claimed = [(job.queue_name, place(job)) for job in jobs]
         attempts = [Attempt(job, worker, self._config.processor) for job in jobs]
         for attempt in attempts:
             self._started += 1
