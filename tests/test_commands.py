@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -22,6 +23,7 @@ from conveyor_django.management.output import Terminal
 from conveyor_django.management.startup import database_label, introduce
 from conveyor_django.models import Job
 from conveyor_django.testing import drain
+from conveyor_django.worker import recycling
 from conveyor_django.worker.log import duration, logger
 from tests.factories import JobFactory, WorkerProcessFactory
 
@@ -322,6 +324,10 @@ class TestRunWorkerRefuses:
             (["--concurrency", "0"], "--concurrency must be 1 or more, not 0"),
             (["--processes", "-1"], "--processes must be 1 or more, not -1"),
             (["--max-jobs", "0"], "--max-jobs must be 1 or more, not 0"),
+            (["--max-jobs-per-process", "0"], "--max-jobs-per-process must be 1 or more, not 0"),
+            (["--max-memory-per-process", "-1"], "--max-memory-per-process must be 1 or more, not -1"),
+            (["--max-memory-per-process", "1GB"], "invalid int value: '1GB'"),
+            (["--max-jobs", "9", "--max-jobs-per-process", "9"], "use one of them"),
             (["--poll-interval", "-0.5"], "--poll-interval must be a number of seconds, 0 or more"),
             (["--poll-interval", "nan"], "--poll-interval must be a number of seconds"),
             (["--shutdown-timeout", "-1"], "--shutdown-timeout must be a number of seconds"),
@@ -333,6 +339,11 @@ class TestRunWorkerRefuses:
         with pytest.raises(CommandError, match=words):
             run("runworker", *arguments)
 
+    def test_a_limit_of_memory_where_it_cannot_be_measured(self, monkeypatch):
+        monkeypatch.setattr(recycling, "_STATM", Path("/nowhere/statm"))
+        with pytest.raises(CommandError, match="needs /proc/self/statm"):
+            run("runworker", "--max-memory-per-process", "999")
+
     def test_nothing_to_serve(self, monkeypatch):
         monkeypatch.setattr(registry, "processors", {})
         with pytest.raises(CommandError, match="No processor is registered.*`jobs` module of each installed app"):
@@ -343,7 +354,10 @@ class TestRunWorkerRefuses:
             run("runworker", "process-add", "--until-idle")
 
     @pytest.mark.django_db(transaction=True)
-    @pytest.mark.parametrize("arguments", [["--processes", "2"], ["--reload"]])
+    @pytest.mark.parametrize(
+        "arguments",
+        [["--processes", "2"], ["--reload"], ["--max-jobs-per-process", "9"], ["--max-memory-per-process", "9999"]],
+    )
     def test_processes_from_code(self, arguments):
         with pytest.raises(CommandError, match="use the command line"):
             run("runworker", "process-add", "--until-idle", *arguments)

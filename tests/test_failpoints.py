@@ -150,20 +150,17 @@ def prepare(batch: list[Trial]) -> None:
     store(trial.record.template.rows_for(trial.case) for trial in batch)
 
 
-def check_stages(batch: list[Trial], commits: list[int]) -> None:
-    """So many commits of each were made, and of the one that wasn't nothing is there."""
-    found = snapshots([trial.case for trial in batch])
+def check(batch: list[Trial], commits: list[int]) -> None:
+    """So many commits of each were made, of the one that wasn't nothing is there, and others can do what is left."""
+    cases = [trial.case for trial in batch]
+    found = snapshots(cases)
     for trial, number in zip(batch, commits, strict=True):
         assert found[trial.case.queue] == trial.record.stages[number], str(trial)
-
-
-def check_ends(batch: list[Trial], commits: list[int]) -> None:
-    """Others can do what is left to do."""
     recover()
     assert not wrong_counts()
-    found = verdicts([trial.case for trial in batch])
+    ends = verdicts(cases)
     for trial, number in zip(batch, commits, strict=True):
-        assert found[trial.case.queue] == (trial.record.done if number else trial.record.undone), str(trial)
+        assert ends[trial.case.queue] == (trial.record.done if number else trial.record.undone), str(trial)
 
 
 def test_every_transition_has_a_scenario():
@@ -182,16 +179,14 @@ def test_who_is_killed_has_done_it_or_not():
             for trial, child in zip(batch, processes, strict=True):
                 assert child.go() == "killed", str(trial)
         commits = [trial.commits for trial in batch]
-        check_stages(batch, commits)
-        check_ends(batch, commits)
+        check(batch, commits)
 
 
 def test_who_loses_the_session_can_do_it_again():
     for batch in batches():
         prepare(batch)
         commits = [cut_off(trial) for trial in batch]
-        check_stages(batch, commits)
-        check_ends(batch, commits)
+        check(batch, commits)
 
 
 def cut_off(trial: Trial) -> int:
@@ -216,8 +211,7 @@ if connection.vendor == "sqlite":
                     assert child.go() == "stopped"
                     assert can_write() == trial.place.endswith("commit:after")
                     assert child.go_on() == DONE
-            check_stages(batch, [-1] * len(batch))
-            check_ends(batch, [-1] * len(batch))
+            check(batch, [-1] * len(batch))
 
     def can_write() -> bool:
         session = sqlite3.connect(connection.settings_dict["NAME"], timeout=0)
@@ -234,8 +228,7 @@ else:
                 for trial, child in zip(batch, processes, strict=True):
                     assert child.go() == "stopped", str(trial)
                 commits = [trial.commits for trial in batch]
-                check_stages(batch, commits)
-                check_ends(batch, commits)  # the rows are locked until the database ends those sessions
+                check(batch, commits)  # the rows are locked until the database ends those sessions
                 check_late(batch, processes)
 
     def check_late(batch: list[Trial], processes: list[Child]) -> None:

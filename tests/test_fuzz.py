@@ -293,7 +293,17 @@ ARGUMENTS = {
 OPTIONS = {
     "retryjobs": ["--queue={}", "--state={}"],
     "prunejobs": ["--queue={}"],
-    "runworker": [f"--{name}={{}}" for name in ("concurrency", "processes", "max-jobs", "poll-interval")],
+    "runworker": [
+        f"--{name}={{}}"
+        for name in (
+            "concurrency",
+            "processes",
+            "max-jobs",
+            "max-jobs-per-process",
+            "max-memory-per-process",
+            "poll-interval",
+        )
+    ],
 }
 
 

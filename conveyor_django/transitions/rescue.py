@@ -56,8 +56,8 @@ def rescue_stalled(using: str) -> int:
 
 def _orphans(using: str) -> dict[UUID, Job]:
     alive = WorkerProcess.objects.using(using).filter(pk=OuterRef("worker"), dead_at=None)
-    jobs = Job.objects.using(using).active().lean().filter(~Exists(alive)).order_by("pk")[:_BATCH]
-    return {job.pk: job for job in jobs}
+    jobs = Job.objects.using(using).active().lean().filter(~Exists(alive))
+    return {job.pk: job for job in jobs.order_by("worker", "pk")[:_BATCH]}  # as the index of active jobs is
 
 
 def _end_stall(work: Work, job: Job) -> None:

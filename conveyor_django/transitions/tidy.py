@@ -22,7 +22,8 @@ def tidy(using: str) -> int:
     engine = get_engine(using)
     taken = 0
     after: UUID | None = None
-    due = Job.objects.using(using).filter(removal_due=True).order_by("pk")
+    # first by what is the same for all: for the order of ids alone, SQLite would read the whole table
+    due = Job.objects.using(using).filter(removal_due=True).order_by("removal_due", "pk")
     while ids := list((due.filter(pk__gt=after) if after else due).values_list("pk", flat=True)[:_PAGE]):
         after = ids[-1]
         taken += sum(_tidy_one(engine, job_id) for job_id in ids)

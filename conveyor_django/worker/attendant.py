@@ -12,6 +12,7 @@ from itertools import repeat
 
 from . import log
 from .interrupts import end_at_once, interruptible
+from .recycling import MEGABYTE, resident_memory, spread
 from .reload import RELOAD, code_changes
 from .worker import Worker
 
@@ -31,39 +32,58 @@ class Attendant:
             worker.on_hang = partial(os._exit, HUNG)
         self._supervisor = supervisor
         self._error: BaseException | None = None
+        self._attempts = 0
 
-    def run(self, *, until_idle: bool = False, max_jobs: int | None = None, reload: bool = False) -> int:
-        """Run the worker to its end; returns the exit code, `RELOAD` when the code has changed."""
-        thread = threading.Thread(target=self._work, args=[until_idle, max_jobs], name="conveyor-worker", daemon=True)
+    def run(
+        self,
+        *,
+        until_idle: bool = False,
+        max_jobs: int | None = None,
+        reload: bool = False,
+        max_jobs_per_process: int | None = None,
+        max_memory_per_process: int | None = None,  # megabytes
+    ) -> int:
+        """Run the worker to its end; returns the exit code, `RELOAD` when another process shall take its place."""
+        lifetime = spread(max_jobs_per_process) if max_jobs_per_process else None
+        how = [until_idle, lifetime or max_jobs]
+        thread = threading.Thread(target=self._work, args=how, name="conveyor-worker", daemon=True)
         # systemd signals every process of a service and the supervisor passes it on: no second signal here
         second = self._ignore if self._supervisor else end_at_once
         with interruptible(self._stop, second):
             thread.start()
-            changed = self._attend(thread, code_changes() if reload else repeat(False))
+            anew = self._attend(thread, code_changes() if reload else repeat(False), max_memory_per_process)
         if self._error is not None:
             raise self._error
-        return RELOAD if changed else 0
+        if lifetime and self._attempts >= lifetime:
+            anew = True
+            log.enough_jobs(self._attempts)
+        return RELOAD if anew else 0
 
     def _work(self, until_idle: bool, max_jobs: int | None) -> None:  # noqa: FBT001
         try:
-            self._worker.run(until_idle=until_idle, max_jobs=max_jobs)
+            self._attempts = self._worker.run(until_idle=until_idle, max_jobs=max_jobs)
         except BaseException as error:  # noqa: B036 - it is raised in the main thread
             self._error = error
 
-    def _attend(self, thread: threading.Thread, changes: Iterator[bool]) -> bool:
-        """Wait for the worker's end; whether it was stopped for a change of the code."""
-        changed = False
+    def _attend(self, thread: threading.Thread, changes: Iterator[bool], max_memory: int | None) -> bool:
+        """Wait for the worker's end; whether it was ended for a change of the code, or for its memory."""
+        anew = False
         while thread.is_alive():
-            if not changed and next(changes):
-                changed = True
+            if not anew and next(changes):
+                anew = True
                 log.code_changed()
                 self._worker.stop()
+            if max_memory and not anew:
+                used = resident_memory() / MEGABYTE
+                if used > max_memory and self._worker.retire():
+                    anew = True
+                    log.too_much_memory(used, max_memory)
             if self._supervisor not in (None, os.getppid()):
                 self._supervisor = None
                 log.orphaned()
                 self._worker.stop()
             thread.join(_TICK)
-        return changed
+        return anew
 
     def _stop(self, number: int) -> None:
         if not self._supervisor:

@@ -2,11 +2,8 @@
 
 from collections.abc import Sequence
 
-from django.db.models import Q
-
 from conveyor_django.engines import get_engine
 from conveyor_django.models import Job, QueueState
-from conveyor_django.states import JobState
 
 from .maintenance import tidy_up
 
@@ -20,10 +17,11 @@ def has_work(using: str, queue_names: Sequence[str] | None) -> bool:
     if queue_names is not None:
         jobs = jobs.in_queue(*queue_names)
     paused = QueueState.objects.using(using).filter(paused_at__isnull=False).values_list("queue_name", flat=True)
-    due = Q(state=JobState.DELAYED, run_at__lte=get_engine(using).now())
-    runnable = jobs.filter(Q(state=JobState.WAITING) | due).exclude(queue_name__in=list(paused))
+    open_ = jobs.exclude(queue_name__in=list(paused))
+    due = open_.delayed().filter(run_at__lte=get_engine(using).now())
     # one statement: between two, a job could go from what the second sees to what the first saw
-    if runnable.values("pk").union(jobs.active().values("pk"), all=True).exists():
+    waiting, *others = (part.values("pk") for part in (open_.waiting(), due, jobs.active()))
+    if waiting.union(*others, all=True).exists():
         return True
     tidy_up(using)
     return False

@@ -93,6 +93,15 @@ def code_changed() -> None:
     logger.info("the code has changed: starting anew when the running jobs have ended")
 
 
+def enough_jobs(attempts: int) -> None:
+    logger.info("%d attempts in this process: another one takes its place", attempts)
+
+
+def too_much_memory(used: float, limit: int) -> None:
+    line = "%.0f MB of memory in this process, %d are its limit: starting anew when the running jobs have ended"
+    logger.info(line, used, limit)
+
+
 def orphaned() -> None:
     logger.warning("the supervisor of this process is gone: stopping")
 

@@ -64,6 +64,7 @@ class Loop:
             renewed=self._life.show,
         )
         self._maintenance = maintenance(config.using, lambda: self._lease.id)
+        self._retiring = False
         self._served: dict[str, int] = {}  # queue: how many attempts had been started when it was served last
         self._shares = Shares(config.queue_names)
         self._bookmarks = Bookmarks()
@@ -83,6 +84,12 @@ class Loop:
 
     def wake(self) -> None:
         self._wake.set()
+
+    def retire(self) -> bool:
+        """Take no more, and end when nothing runs any more; False when nothing has begun yet. For any thread."""
+        self._retiring = self._executor.begun > 0
+        self.wake()
+        return self._retiring
 
     def run(self, *, until_idle: bool, max_jobs: int | None) -> int:
         """Returns how many attempts were started."""
@@ -112,6 +119,8 @@ class Loop:
     def _turn(self, max_jobs: int | None) -> bool:
         """Settle and claim, at once; whether there may be more to do right now."""
         reset_queries()
+        if self._retiring:
+            self._give_back_unstarted()
         self._recall_stuck()
         self._ledger.collect()
         if time.monotonic() >= self._due_at:
@@ -146,8 +155,8 @@ class Loop:
     def _claiming(self, max_jobs: int | None) -> Claiming | None:
         busy = len(self._ledger.busy)
         free = self._config.concurrency - busy
-        if self._suspects:
-            return None  # not before they have begun
+        if self._retiring or self._suspects:  # those have to begin first
+            return None
         ahead = 0
         if not any(attempt.is_suspect for attempt in self._ledger.busy):
             ahead = self._executor.ahead(self._config.concurrency - self._ledger.long_running(_STUCK))
@@ -191,6 +200,10 @@ class Loop:
         elif now - self._begun_at > _STUCK:
             self._give_back(self._executor.recall())
 
+    def _give_back_unstarted(self) -> None:
+        self._give_back([*self._suspects, *self._executor.recall()])
+        self._suspects = []
+
     def _give_back(self, attempts: list[Attempt]) -> None:
         self._started -= len(attempts)
         self._ledger.give_back(attempts)
@@ -199,7 +212,7 @@ class Loop:
         # what ran out of time, was cancelled or lost may hold its thread for long: that is no reason to go on
         if any(not attempt.cancel_requested for attempt in self._ledger.leased.values()):
             return False
-        if max_jobs is not None and self._started >= max_jobs:
+        if self._retiring or (max_jobs is not None and self._started >= max_jobs):
             return True
         return until_idle and not has_work(self._config.using, self._config.queue_names)
 
@@ -222,7 +235,7 @@ class Loop:
     def _shut_down(self) -> None:
         """Running jobs have their time; what is left goes back, without a counted attempt."""
         deadline = time.monotonic() + self._config.shutdown_timeout
-        self._give_back([*self._suspects, *self._executor.recall()])
+        self._give_back_unstarted()
         self._guard(lambda: self._ledger.settle(self._lease.id))
         if self._ledger.leased:
             log.stopping(len(self._ledger.leased), self._config.shutdown_timeout)

@@ -76,6 +76,14 @@ class Worker:
         if loop := self._loop:
             loop.wake()
 
+    def retire(self) -> bool:
+        """Take no new jobs, and return from `run()` when the running ones have ended, however long that takes.
+
+        False when no attempt has begun yet: then nothing changes.
+        """
+        loop = self._loop
+        return loop is not None and loop.retire()
+
 
 def _queue_names(given: str | Iterable[str] | None, *, every: bool) -> list[str] | None:
     if given is None:

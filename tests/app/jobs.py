@@ -35,6 +35,18 @@ def block(job):
     threading.Event().wait(job.data["seconds"])
 
 
+_held = []  # for the rest of the process
+
+
+@processor("process-recycle")
+def hold(job):
+    """Returns its process, after having taken `data["bytes"]` for good, and once `data["file"]` is there."""
+    _held.append(b"x" * job.data.get("bytes", 0))
+    while "file" in job.data and not Path(job.data["file"]).exists():
+        time.sleep(0.01)
+    return os.getpid()
+
+
 @processor("process-once")
 def once(job):
     """Blocks until it is killed, unless the file is there when it starts."""

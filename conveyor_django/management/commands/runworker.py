@@ -3,6 +3,7 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -16,8 +17,11 @@ from conveyor_django.management.logs import logging_to
 from conveyor_django.management.output import Terminal
 from conveyor_django.management.startup import introduce, queues_to_serve, unserved
 from conveyor_django.worker.attendant import Attendant
+from conveyor_django.worker.recycling import MEGABYTE, can_measure, resident_memory
 from conveyor_django.worker.supervisor import SLOT, SUPERVISED, Supervisor, heartbeat_file_of
 
+_LIFETIMES = ("max_jobs_per_process", "max_memory_per_process")
+_REPLACING = ("reload", *_LIFETIMES)  # a process ends so that its supervisor starts another one
 _RELOAD_PAUSE = 5.0  # seconds at most until code that could not be loaded is tried again
 
 
@@ -38,6 +42,8 @@ class Command(ConveyorCommand):
         add("--processes", type=int, default=1, metavar="N", help="Processes; those that die are replaced (1).")
         add("--until-idle", action="store_true", help="End when nothing is left to do.")
         add("--max-jobs", type=int, metavar="N", help="End after N attempts, in each process.")
+        add("--max-jobs-per-process", type=int, metavar="N", help="Replace a process after about N attempts.")
+        add("--max-memory-per-process", type=int, metavar="MB", help="Replace a process that has more memory (Linux).")
         add("--poll-interval", type=float, default=1.0, metavar="S", help="Seconds between looks for jobs (1).")
         add("--shutdown-timeout", type=float, default=30.0, metavar="S", help="Seconds for running jobs (30).")
         add("--heartbeat-file", metavar="PATH", help="A file that is written anew as long as the worker is well.")
@@ -75,7 +81,7 @@ class Command(ConveyorCommand):
         if not self._supervisor:
             self._introduce(using, terminal, queues, options)
         connections[using].close()  # the worker's threads have their own
-        many = options["processes"] > 1 or options["reload"]
+        many = options["processes"] > 1 or any(options[name] for name in _REPLACING)
         redirected = options.get("stdout") is not None  # who does that wants to read it there
         with logging_to(terminal, options["verbosity"], always=redirected, with_pid=many):
             supervises = many and not self._supervisor
@@ -84,7 +90,7 @@ class Command(ConveyorCommand):
             sys.exit(code)
 
     def _introduce(self, using: str, terminal: Terminal, queues: list[str], options: dict[str, Any]) -> None:
-        for warning in unserved(queues):
+        for warning in [*unserved(queues), *_too_little_memory(options["max_memory_per_process"])]:
             self.stderr.write(f"Warning: {warning}", self.style.WARNING)
         if options["verbosity"]:
             numbers = {name: options[name] for name in ("concurrency", "processes")}
@@ -93,7 +99,8 @@ class Command(ConveyorCommand):
 
     def _supervise(self, options: dict[str, Any]) -> int:
         if not self._is_program:
-            raise CommandError("--processes and --reload start processes: use the command line, not call_command().")
+            flags = ", ".join(map(_flag, ("processes", *_REPLACING)))
+            raise CommandError(f"{flags} start processes: use the command line, not call_command().")
         pause = {"longest_pause": _RELOAD_PAUSE} if options["reload"] else {}
         finite = options["until_idle"] or options["max_jobs"] is not None
         supervisor = Supervisor(
@@ -109,7 +116,7 @@ class Command(ConveyorCommand):
         settings = {name: options[name] for name in ("concurrency", "poll_interval", "shutdown_timeout")}
         worker = Worker(queues, using=using, **settings)
         worker.heartbeat_file = heartbeat_file_of(self._slot, options["heartbeat_file"])
-        limits = {name: options[name] for name in ("until_idle", "max_jobs", "reload")}
+        limits = {name: options[name] for name in ("until_idle", "max_jobs", *_REPLACING)}
         if self._is_program:
             gc.freeze()  # the site's code stays: collections need not look at it again and again
         code = Attendant(worker, supervisor=self._supervisor, ends_itself=self._is_program).run(**limits)
@@ -123,13 +130,25 @@ class Command(ConveyorCommand):
 def _check_options(options: dict[str, Any]) -> None:
     if (path := options["heartbeat_file"]) and not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
         raise CommandError(f"--heartbeat-file: can't write into the folder of {printable(path)}.")
-    for name in ("concurrency", "processes", "max_jobs"):
+    for name in ("concurrency", "processes", "max_jobs", *_LIFETIMES):
         # some versions of argparse make an empty list of `--`
         if options[name] is not None and (options[name] == [] or options[name] < 1):
             raise CommandError(f"{_flag(name)} must be 1 or more, not {options[name]}.")
     for name in ("poll_interval", "shutdown_timeout"):
         if options[name] == [] or not (math.isfinite(options[name]) and options[name] >= 0):
             raise CommandError(f"{_flag(name)} must be a number of seconds, 0 or more, not {options[name]}.")
+    if options["max_jobs"] and options["max_jobs_per_process"]:
+        raise CommandError("--max-jobs ends a process, --max-jobs-per-process has it replaced: use one of them.")
+    if options["max_memory_per_process"] and not can_measure():
+        raise CommandError("--max-memory-per-process needs /proc/self/statm, which this system (not Linux?) hasn't.")
+
+
+def _too_little_memory(limit: int | None) -> Iterator[str]:
+    if limit and (used := resident_memory() / MEGABYTE) > limit:
+        yield (
+            f"--max-memory-per-process: a process has {used:.0f} MB before its first job, so with a limit of {limit} "
+            "MB each is replaced as soon as it has begun one."
+        )
 
 
 def _flag(name: str) -> str:
