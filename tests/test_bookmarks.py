@@ -56,7 +56,7 @@ def test_quick_turns_look_at_the_front():
 def test_a_claim_takes_only_what_comes_after_the_place():
     worker = WorkerProcessFactory().pk
     Queue("q").add_bulk([("n", {"number": number}) for number in range(4)])
-    urgent = Queue("q").add("n", {"number": 4}, priority=-1)
+    urgent = Queue("q").add("n", {"number": 4}, {"priority": -1})
     second = Job.objects.exclude(pk=urgent.pk).order_by("pk")[1]
     for after, numbers in [({"q": place(second)}, [2, 3]), ({"other": place(second)}, [4, 0]), ({}, [1])]:
         done = turn("default", worker, [], claiming(after))
@@ -74,7 +74,7 @@ def test_whatever_waits_is_processed(monkeypatch):
     def note(job):
         done.append(job.data["number"])
         if job.data["number"] % 50 == 0 and job.attempts_made == 1:
-            Queue("q").add("n", {"number": -job.data["number"] - 1}, priority=-1)
+            Queue("q").add("n", {"number": -job.data["number"] - 1}, {"priority": -1})
             raise ValueError("once more")
 
     Queue("q").add_bulk([("n", {"number": number}, {"attempts": 2}) for number in range(500)])

@@ -126,6 +126,8 @@ def test_what_reads_everything_is_noticed(active):
 def test_a_claim_reads_each_queue_in_the_order_of_the_index(worker, active):
     claiming = Claiming(QUEUES, 10, dict.fromkeys(QUEUES, 3))
     assert found_by(lambda: turn(USING, worker, [], claiming)) == {WAITING, PRIMARY_KEY}
+    behind = claiming._replace(after={"busy": (0, 0, new_id())})
+    assert found_by(lambda: turn(USING, worker, [], behind)) == {WAITING, PRIMARY_KEY}
 
 
 def test_so_does_a_claim_of_several_queues_whose_shares_are_not_known(engine, active):
@@ -211,12 +213,15 @@ def test_children_are_counted_through_their_index(active):
 # Plans that are kept
 
 
-@pytest.fixture
-def session():
+@pytest.fixture(params=["never analyzed", "vacuumed"])
+def session(request):
     """That has prepared nothing, and is not used after the test."""
     connection.close()
     with connection.cursor() as cursor:
         cursor.execute("SET plan_cache_mode = force_generic_plan")
+        if request.param == "vacuumed":  # whose planner knows for sure that there is nothing
+            cursor.execute(f"TRUNCATE {JOB} CASCADE")
+            cursor.execute(f"VACUUM ANALYZE {JOB}")
     yield
     connection.close()
 
@@ -228,6 +233,7 @@ def test_plans_that_were_made_for_an_empty_table_are_good_for_a_large_one(engine
     claiming = Claiming(QUEUES, 10, dict.fromkeys(QUEUES, 3))
     with capturing() as sent:
         turn(USING, worker, completed(jobs), claiming)
+        turn(USING, worker, [], claiming._replace(after={"busy": (0, 0, new_id())}))
         turn(USING, worker, children, None)
         transitions.next_due(USING)
         engine.has_chores(HOUR)
