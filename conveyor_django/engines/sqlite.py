@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
@@ -39,19 +38,16 @@ class SQLiteEngine(Steps, Engine):
     def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
         return super().is_outage(error) and "no such" not in str(error)  # a table or column: the migrations haven't run
 
-    def _end(self, ended: Ended) -> set[UUID]:
-        values = self._values(ended)
+    def _write_ended(self, ended: Ended, now: datetime) -> None:
+        values = self._values(ended, now)
         [result] = ended.each
         statement = (
             f"UPDATE {sql.JOB} SET {', '.join(f'{column} = %s' for column in values)}, {result} = r.result FROM ("
-            "SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS epoch, "
-            "json_extract(value, '$[2]') AS result FROM json_each(%s)) r "
-            f"WHERE {sql.JOB}.id = r.id AND {sql.JOB}.epoch = r.epoch AND {sql.JOB}.worker IS %s RETURNING id"
+            "SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS result FROM json_each(%s)) r "
+            f"WHERE {sql.JOB}.id = r.id"
         )
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*values.values(), self._listed(ended), *self._ids([ended.worker])])
-            written = {sql.as_uuid(job_id) for (job_id,) in cursor.fetchall()}
-        return set(ended.ids).difference(written)
+            cursor.execute(statement, [*values.values(), self._listed(ended)])
 
     def limit_statements(self, seconds: float | None) -> None:
         """What may take long here is the wait for somebody else who writes."""
