@@ -245,6 +245,10 @@ class Engine(Inserts):
         """A session that hears `notify`, None where the database has no such thing."""
         return None
 
+    def data_version(self) -> int | None:
+        """A number that changes when another session has committed; None where to ask costs as much as a look."""
+        return None
+
     # Migrations
 
     def after_migrate(self, schema_editor: Any) -> None:

@@ -49,6 +49,12 @@ class SQLiteEngine(Steps, Engine):
         with self.connection.cursor() as cursor:
             cursor.execute(statement, [*values.values(), self._listed(ended)])
 
+    def data_version(self) -> int | None:
+        self.connection.ensure_connection()
+        with self.connection.wrap_database_errors:  # not by Django's cursor: it would log each look
+            [version] = self.connection.connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
     def limit_statements(self, seconds: float | None) -> None:
         """What may take long here is the wait for somebody else who writes."""
         usual = float(self.connection.settings_dict["OPTIONS"].get("timeout", 5))

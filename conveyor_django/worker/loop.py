@@ -26,12 +26,15 @@ from .outage import StillAway, through_outages
 from .pulse import Pulse
 from .shares import Shares
 from .wakeup import WakeUp
+from .watch import Pace, Watch
 from .watchdog import Watchdog
 
 _LOOK_FOR_DUE = 0.1  # seconds, at most so often
 _STUCK = 0.05  # seconds without an attempt that began: what was leased ahead is too much
 _NUDGE = 0.001  # seconds
-_POLLS_SAVED = 5  # one look at the database for so many, while it tells of new work itself
+_POLLS_SAVED = 5  # one look at the database for so many, while new work is noticed without
+_SHORTEST_POLL = 0.01  # seconds
+_POLL_SHARE = 0.25  # of the time since there was work
 
 
 class Config(Protocol):
@@ -51,6 +54,7 @@ class Loop:
         self._stop = stop
         self.pulse = Pulse()
         self._wake = WakeUp(config.using)
+        self._watch = Watch(config.using)
         self._ledger = Ledger(config.using, self._wake.set, self._tell, lambda: self._executor.is_quick())
         self._executor = Executor(config.using, config.concurrency, self._ledger.end)
         self._life = LifeSign(config.heartbeat_file, self.pulse)
@@ -73,6 +77,8 @@ class Loop:
         self._heard = 0  # notifications, when it was looked for delayed jobs last
         self._suspects: list[Attempt] = []  # leased, and not to begin while others wait to
         self._begun, self._begun_at = 0, 0.0  # how many attempts had begun when it was looked at last
+        self._worked_at = time.monotonic()  # when there was work last
+        self._wants_more = False  # the last claim took all there was
 
     @property
     def left_behind(self) -> int:
@@ -110,12 +116,15 @@ class Loop:
         """Settle and claim, at once; whether there may be more to do right now."""
         reset_queries()
         self._recall_stuck()
-        self._ledger.collect()
+        if self._ledger.collect():
+            self._worked_at = time.monotonic()
+        self._watch.mark()
         if time.monotonic() >= self._due_at:
             self._set_clock(promote_due(self._config.using))
         worker = self._lease.id
         claiming = self._claiming(max_jobs)
         claimed = self._ledger.write(worker, claiming, partial(self._begin, worker))
+        self._wants_more = claiming is not None and len(claimed) < claiming.limit
         if claiming:
             self._shares.note(claiming.limit, claiming.rooms, [job.queue_name for job in claimed])
         self._begin_suspects()
@@ -158,7 +167,7 @@ class Loop:
             self._ledger.add(attempt)
         self._suspects = [attempt for attempt in attempts if attempt.is_suspect]
         self._executor.start([attempt for attempt in attempts if not attempt.is_suspect])
-        self._begun_at = time.monotonic()
+        self._begun_at = self._worked_at = time.monotonic()
 
     def _begin_suspects(self) -> None:
         """What stalled before may end this process: then nothing may be leased that hasn't begun or isn't recorded."""
@@ -192,7 +201,11 @@ class Loop:
         return until_idle and not has_work(self._config.using, self._config.queue_names)
 
     def _pause(self) -> float:
-        poll = self._config.poll_interval * (_POLLS_SAVED if self._wake.listens else 1)
+        poll = self._config.poll_interval
+        if self._wake.listens or self._watch.works:
+            poll *= _POLLS_SAVED
+        else:
+            poll = Pace(_SHORTEST_POLL, poll, _POLL_SHARE).pause(self._idle)
         return max(0.001, min(poll, self._due_at - time.monotonic(), self._ledger.next_deadline()))
 
     def _rest(self, seconds: float) -> None:
@@ -204,8 +217,25 @@ class Loop:
             if self._wake.wait(min(left, _NUDGE)):
                 return
             self._executor.nudge()
-        gathering = GATHER if self._ledger.busy and self._executor.is_quick() else seconds
-        self._wake.wait(max(0.0, min(until - time.monotonic(), gathering)))
+        if self._ledger.busy and self._executor.is_quick():
+            self._wake.wait(max(0.0, min(until - time.monotonic(), GATHER)))
+        else:
+            self._sleep(until)
+
+    def _sleep(self, until: float) -> None:
+        """Until somebody calls, or others have written to the database and there are slots to fill."""
+        watches = self._wants_more and self._watch.works
+        while (left := until - time.monotonic()) > 0:
+            if self._wake.wait(min(left, self._watch.pace.pause(self._idle)) if watches else left):
+                return
+            if watches and self._watch.has_news():
+                self._look_at = 0.0  # it may be a delayed job
+                return
+
+    @property
+    def _idle(self) -> float:
+        """Seconds since there was work."""
+        return time.monotonic() - self._worked_at
 
     def _shut_down(self) -> None:
         """Running jobs have their time; what is left goes back, without a counted attempt."""
