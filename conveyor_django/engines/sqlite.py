@@ -1,14 +1,19 @@
 """SQLite: one writer at a time, so a transition begins with BEGIN IMMEDIATE and needs no row locks."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
+from conveyor_django.models import NewJob
+
 from . import sql
 from .base import Engine
+from .busy import StillBusy, is_busy, when_free
 from .problems import Problem, too_old
 from .steps import Steps
 from .turns import Ended
@@ -27,13 +32,21 @@ class SQLiteEngine(Steps, Engine):
         connection.ensure_connection()
         mode, connection.transaction_mode = connection.transaction_mode, "IMMEDIATE"  # whatever OPTIONS say
         try:
-            with transaction.atomic(self.using):
+            with ExitStack() as stack:
+                when_free(connection.connection, lambda: stack.enter_context(transaction.atomic(self.using)))
                 yield
         finally:
             connection.transaction_mode = mode
 
+    def insert_jobs(self, jobs: Sequence[NewJob], **options: Any) -> int:
+        insert = partial(super().insert_jobs, jobs, **options)
+        if self.connection.in_atomic_block:
+            return insert()
+        self.connection.ensure_connection()
+        return when_free(self.connection.connection, insert)
+
     def is_conflict(self, error: DatabaseError | InterfaceError) -> bool:
-        return "locked" in str(error) or "busy" in str(error)
+        return is_busy(error) and not isinstance(error, StillBusy)
 
     def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
         return super().is_outage(error) and "no such" not in str(error)  # a table or column: the migrations haven't run
