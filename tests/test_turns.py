@@ -105,7 +105,11 @@ def test_parents_become_what_they_become_by_the_longer_way():
     by_turn = parents_after(prepared(), in_turns=True)
     assert by_turn == parents_after(prepared(), in_turns=False)
     found = {name: state for name, state, *_ in by_turn}
-    assert [name for name, state in found.items() if state == "delayed"] == ["p-delay", "p-waits-longer", "p-was-delayed"]
+    assert [name for name, state in found.items() if state == "delayed"] == [
+        "p-delay",
+        "p-waits-longer",
+        "p-was-delayed",
+    ]
     clear()  # the counts of some were wrong on purpose
 
 

@@ -1,12 +1,12 @@
 """SQLite: one writer at a time, so a transition begins with BEGIN IMMEDIATE and needs no row locks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from conveyor_django.models import NewJob
@@ -61,6 +61,14 @@ class SQLiteEngine(Steps, Engine):
         )
         with self.connection.cursor() as cursor:
             cursor.execute(statement, [*values.values(), self._listed(ended)])
+
+    def has_waiting(self, queue_names: Collection[str] | None) -> bool:
+        try:
+            return super().has_waiting(queue_names)
+        except OperationalError as error:  # in memory, readers are refused while another connection writes
+            if is_busy(error):
+                return True
+            raise
 
     def data_version(self) -> int | None:
         self.connection.ensure_connection()
