@@ -5,18 +5,19 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from conveyor_django import JobState, transitions
 from conveyor_django.engines import get_engine
 from conveyor_django.ids import new_id
-from conveyor_django.models import Job
+from conveyor_django.models import Job, QueueState, WorkerProcess
 from conveyor_django.outcomes import Completed
 
 from .factories import WorkerProcessFactory
 from .helpers import USING, WORKER, add, claim, finish, job, node, report, report_of, states
 from .machine.rig import clock
+from .test_engines import in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -126,6 +127,24 @@ def test_children_and_parents_are_locked_in_one_order(only_turns):
     places = [lock.index(row.pk.hex) for row in Job.objects.order_by("pk")]
     assert len(places) == 5
     assert places == sorted(places)
+
+
+@pytest.mark.only_on("mysql", reason="what a subquery reads is locked nowhere else")
+def test_a_claim_locks_neither_the_lease_nor_the_pause_that_it_looks_at():
+    add(node("j"))
+    worker = WorkerProcessFactory().pk
+    QueueState.objects.create(queue_name="q")
+    engine = get_engine(USING)
+    with transaction.atomic():
+        assert engine._waiting_rows("q", 1, worker)
+
+        def change():
+            engine.limit_statements(1)  # seconds until a lock isn't waited for
+            WorkerProcess.objects.filter(pk=worker).update(heartbeat_at=NOW)
+            QueueState.objects.update(paused_at=NOW)
+
+        in_thread(change)
+    assert WorkerProcess.objects.get(pk=worker).heartbeat_at == NOW
 
 
 @pytest.mark.only_on("mysql", "sqlite", reason="on PostgreSQL a claim is one statement that waits for nobody")
