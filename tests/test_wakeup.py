@@ -12,7 +12,7 @@ from conveyor_django import FlowProducer, JobState, Queue, processor
 from conveyor_django.engines import Engine, get_engine
 from conveyor_django.engines.throttle import Throttle
 from conveyor_django.models import Job
-from conveyor_django.worker import wakeup
+from conveyor_django.worker import loop, wakeup
 from conveyor_django.worker.wakeup import WakeUp
 from conveyor_django.worker.watch import Pace, Watch
 
@@ -22,12 +22,18 @@ from .workers import PATIENCE, terminate_sessions, working
 pytestmark = pytest.mark.django_db(transaction=True)
 NEVER = 3600.0  # seconds between polls
 listens = pytest.mark.only_on("postgresql", reason="only PostgreSQL has notifications")
+notices = pytest.mark.only_on("postgresql", "sqlite", reason="elsewhere it polls")
 sees = pytest.mark.only_on("sqlite", reason="only SQLite says for nothing whether others have committed")
 
 
 @pytest.fixture(autouse=True)
 def fine():
     processor("woken")(lambda job: "fine")
+
+
+@pytest.fixture
+def no_polls(monkeypatch):
+    monkeypatch.setattr(loop, "_SHORTEST_POLL", NEVER)
 
 
 def add(**opts):
@@ -48,12 +54,16 @@ def listener():
     listener.close()
 
 
+@notices
+@pytest.mark.usefixtures("no_polls")
 def test_a_job_starts_long_before_the_next_poll():
     with working("woken", poll_interval=NEVER):
         for _ in range(5):
             add().wait_until_finished(PATIENCE)
 
 
+@notices
+@pytest.mark.usefixtures("no_polls")
 def test_so_do_many_that_are_added_one_by_one_though_not_each_is_announced():
     with working("woken", poll_interval=NEVER, concurrency=2):
         for _ in range(60):
@@ -61,6 +71,8 @@ def test_so_do_many_that_are_added_one_by_one_though_not_each_is_announced():
         wait_for(lambda: Job.objects.completed().count() == 60)
 
 
+@notices
+@pytest.mark.usefixtures("no_polls")
 def test_so_does_a_parent_that_another_worker_releases():
     processor("elsewhere")(lambda job: "done")
     with working("woken", poll_interval=NEVER):
@@ -98,10 +110,15 @@ def test_a_delayed_job_is_announced_so_that_workers_set_a_clock_by_it(listener):
     assert hears(listener, PATIENCE)
 
 
+@notices
+@pytest.mark.usefixtures("no_polls")
 def test_a_delayed_job_starts_long_before_the_next_poll():
     with working("woken", poll_interval=NEVER):
         add().wait_until_finished(PATIENCE)
         add(delay=0.3).wait_until_finished(PATIENCE)
+        for _ in range(5):
+            add().wait_until_finished(PATIENCE)  # announced
+            add(delay=0.1).wait_until_finished(PATIENCE)  # not announced, so soon after
 
 
 @listens
@@ -150,6 +167,14 @@ def test_polling_alone_is_enough(monkeypatch):
     monkeypatch.setattr(type(get_engine("default")), "data_version", lambda self: None)
     with working("woken", poll_interval=0.02):
         for _ in range(3):
+            add().wait_until_finished(PATIENCE)
+
+
+def test_where_it_polls_it_looks_soon_after_there_was_work(monkeypatch):
+    monkeypatch.setattr(type(get_engine("default")), "listen", lambda self: None)
+    monkeypatch.setattr(type(get_engine("default")), "data_version", lambda self: None)
+    with working("woken", poll_interval=NEVER):
+        for _ in range(5):
             add().wait_until_finished(PATIENCE)
 
 

@@ -93,6 +93,7 @@ class WakeUp:
                 return True
         if time.monotonic() >= self._echo_at:
             self._echo_at = float("inf")
+            self.heard += 1  # of what was added meanwhile, delayed jobs among it
             return True
         return called
 

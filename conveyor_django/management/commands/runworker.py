@@ -38,7 +38,13 @@ class Command(ConveyorCommand):
         add("--processes", type=int, default=1, metavar="N", help="Processes; those that die are replaced (1).")
         add("--until-idle", action="store_true", help="End when nothing is left to do.")
         add("--max-jobs", type=int, metavar="N", help="End after N attempts, in each process.")
-        add("--poll-interval", type=float, default=1.0, metavar="S", help="Seconds between looks for jobs (1).")
+        add(
+            "--poll-interval",
+            type=float,
+            default=1.0,
+            metavar="S",
+            help="Most seconds between looks for jobs (1).",
+        )
         add("--shutdown-timeout", type=float, default=30.0, metavar="S", help="Seconds for running jobs (30).")
         add("--heartbeat-file", metavar="PATH", help="A file that is written anew as long as the worker is well.")
         add("--reload", action="store_true", help="Start anew when the code changes: for development.")
