@@ -21,7 +21,7 @@ class Pace(NamedTuple):
 class Watch:
     """Whether other sessions have committed, on the connection of the loop's thread."""
 
-    pace = Pace(0.005, 0.05, 0.1)
+    pace = Pace(0.005, 0.1, 0.1)
 
     def __init__(self, using: str) -> None:
         self._using = using
