@@ -296,6 +296,17 @@ def test_the_throttle_lets_each_key_pass_once_in_a_while(monkeypatch):
 
 
 @listens
+def test_who_begins_to_listen_looks_once_more_for_what_is_not_told_twice():
+    wake = WakeUp("default")
+    wake.start()
+    try:
+        wait_for(lambda: wake.wait(0.1) and wake._session)
+        wait_for(lambda: wake.wait(0.1) and wake.heard)
+    finally:
+        wake.stop()
+
+
+@listens
 def test_a_session_that_may_have_become_deaf_is_replaced(monkeypatch):
     monkeypatch.setattr(wakeup, "_FRESH", 0.1)
     sessions = []
