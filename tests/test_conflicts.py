@@ -2,11 +2,14 @@
 
 import select
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
-from conveyor_django.engines import get_engine
+from conveyor_django import Queue
+from conveyor_django.engines import busy, get_engine
 from conveyor_django.exceptions import ConveyorError, TryAgain
 from conveyor_django.models import Job
 from conveyor_django.worker.outage import through_outages
@@ -99,6 +102,71 @@ if connection.vendor == "postgresql":  # elsewhere it is an OperationalError, as
 
         engine.transact(step)
         assert Job.objects.get().name == "call-1"
+
+
+@pytest.fixture
+def writer():
+    """Somebody else who writes."""
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
+
+
+class Naps(list):
+    """The other one is done after so many."""
+
+    def __init__(self, writer, count):
+        self._writer, self._count = writer, count
+
+    def append(self, seconds):
+        super().append(seconds)
+        if len(self) == self._count:
+            self._writer.rollback()
+
+
+def busy_timeout():
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        return cursor.fetchone()[0]
+
+
+one_writer = pytest.mark.only_on("sqlite", reason="elsewhere several write at a time")
+
+
+@one_writer
+@pytest.mark.parametrize("way", ["transition", "one job", "flow"])
+def test_another_writer_is_waited_for_with_short_naps_of_any_length(engine, writer, monkeypatch, way):
+    naps = Naps(writer, 20)
+    monkeypatch.setattr(busy, "time", SimpleNamespace(monotonic=time.monotonic, sleep=naps.append))
+    before = busy_timeout()
+    match way:
+        case "transition":
+            engine.transact(Step())
+        case "one job":
+            Queue("q").add("job")
+        case "flow":
+            Queue("q").add_bulk([("job", {}), ("job", {})])
+    assert len(naps) == 20  # and nothing else was waited for
+    assert len(set(naps)) > 10
+    assert max(naps) < 0.01
+    assert busy_timeout() == before > 0
+
+
+@one_writer
+def test_as_long_as_the_session_waits_and_no_longer(engine, writer):
+    engine.limit_statements(0.05)
+    try:
+        step = Step()
+        with pytest.raises(OperationalError, match="database is locked") as raised:
+            engine.transact(step)
+        assert step.calls == 0
+        assert not engine.is_conflict(raised.value)  # it was tried again all the time
+        assert engine.is_outage(raised.value)
+        assert busy_timeout() == 50
+    finally:
+        engine.limit_statements(None)
 
 
 @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")

@@ -1,30 +1,39 @@
-"""Wake-ups: on PostgreSQL a commit wakes sleeping workers; everywhere polling alone is enough."""
+"""Wake-ups: PostgreSQL tells sleeping workers, they see it on SQLite, and polling alone is enough everywhere."""
 
 import selectors
 import threading
 import time
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from conveyor_django import FlowProducer, JobState, Queue, processor
 from conveyor_django.engines import Engine, get_engine
 from conveyor_django.engines.throttle import Throttle
 from conveyor_django.models import Job
-from conveyor_django.worker import wakeup
+from conveyor_django.worker import loop, wakeup
 from conveyor_django.worker.wakeup import WakeUp
+from conveyor_django.worker.watch import Pace, Watch
 
-from .processes import wait_for
+from .processes import spawn, wait_for
 from .workers import PATIENCE, terminate_sessions, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NEVER = 3600.0  # seconds between polls
 listens = pytest.mark.only_on("postgresql", reason="only PostgreSQL has notifications")
+notices = pytest.mark.only_on("postgresql", "sqlite", reason="elsewhere it polls")
+sees = pytest.mark.only_on("sqlite", reason="only SQLite says for nothing whether others have committed")
 
 
 @pytest.fixture(autouse=True)
 def fine():
     processor("woken")(lambda job: "fine")
+
+
+@pytest.fixture
+def no_polls(monkeypatch):
+    monkeypatch.setattr(loop, "_SHORTEST_POLL", NEVER)
 
 
 def add(**opts):
@@ -45,14 +54,16 @@ def listener():
     listener.close()
 
 
-@listens
+@notices
+@pytest.mark.usefixtures("no_polls")
 def test_a_job_starts_long_before_the_next_poll():
     with working("woken", poll_interval=NEVER):
         for _ in range(5):
             add().wait_until_finished(PATIENCE)
 
 
-@listens
+@notices
+@pytest.mark.usefixtures("no_polls")
 def test_so_do_many_that_are_added_one_by_one_though_not_each_is_announced():
     with working("woken", poll_interval=NEVER, concurrency=2):
         for _ in range(60):
@@ -60,7 +71,8 @@ def test_so_do_many_that_are_added_one_by_one_though_not_each_is_announced():
         wait_for(lambda: Job.objects.completed().count() == 60)
 
 
-@listens
+@notices
+@pytest.mark.usefixtures("no_polls")
 def test_so_does_a_parent_that_another_worker_releases():
     processor("elsewhere")(lambda job: "done")
     with working("woken", poll_interval=NEVER):
@@ -98,11 +110,15 @@ def test_a_delayed_job_is_announced_so_that_workers_set_a_clock_by_it(listener):
     assert hears(listener, PATIENCE)
 
 
-@listens
+@notices
+@pytest.mark.usefixtures("no_polls")
 def test_a_delayed_job_starts_long_before_the_next_poll():
     with working("woken", poll_interval=NEVER):
         add().wait_until_finished(PATIENCE)
         add(delay=0.3).wait_until_finished(PATIENCE)
+        for _ in range(5):
+            add().wait_until_finished(PATIENCE)  # announced
+            add(delay=0.1).wait_until_finished(PATIENCE)  # not announced, so soon after
 
 
 @listens
@@ -148,8 +164,17 @@ def test_the_listener_ends_with_its_worker():
 
 def test_polling_alone_is_enough(monkeypatch):
     monkeypatch.setattr(type(get_engine("default")), "listen", lambda self: None)
+    monkeypatch.setattr(type(get_engine("default")), "data_version", lambda self: None)
     with working("woken", poll_interval=0.02):
         for _ in range(3):
+            add().wait_until_finished(PATIENCE)
+
+
+def test_where_it_polls_it_looks_soon_after_there_was_work(monkeypatch):
+    monkeypatch.setattr(type(get_engine("default")), "listen", lambda self: None)
+    monkeypatch.setattr(type(get_engine("default")), "data_version", lambda self: None)
+    with working("woken", poll_interval=NEVER):
+        for _ in range(5):
             add().wait_until_finished(PATIENCE)
 
 
@@ -166,6 +191,75 @@ def test_a_wake_up_that_fails_changes_nothing(monkeypatch, caplog):
 def test_other_databases_have_nothing_to_listen_to():
     assert get_engine("default").listen() is None
     assert Engine("default").notify(["any"]) is None
+
+
+def elsewhere(function):
+    thread = threading.Thread(target=lambda: (function(), connections.close_all()))
+    thread.start()
+    thread.join(PATIENCE)
+
+
+@sees
+def test_what_others_commit_is_seen_and_own_writes_are_not():
+    watch = Watch("default")
+    watch.mark()
+    assert watch.works
+    add()
+    assert not watch.has_news()
+    elsewhere(add)
+    assert watch.has_news()
+    watch.mark()
+    elsewhere(Job.objects.count)
+    assert not watch.has_news()
+
+
+@sees
+def test_a_look_is_no_statement_that_is_logged_and_begins_no_transaction():
+    with CaptureQueriesContext(connection) as queries, transaction.atomic():
+        began = len(queries)
+        assert get_engine("default").data_version() is not None
+        assert len(queries) == began
+    elsewhere(add)  # nobody waits for the one who looked
+
+
+@sees
+def test_a_look_that_fails_is_left_to_the_next_turn(monkeypatch):
+    watch = Watch("default")
+    watch.mark()
+
+    def away(self):
+        raise OperationalError("disk I/O error")
+
+    monkeypatch.setattr(type(get_engine("default")), "data_version", away)
+    assert watch.has_news()
+
+
+@pytest.mark.only_on("mysql", "postgresql", reason="SQLite has")
+def test_other_databases_have_nothing_to_look_at():
+    watch = Watch("default")
+    watch.mark()
+    assert not watch.works
+
+
+def test_the_longer_nothing_happens_the_longer_the_pause():
+    pace = Pace(0.01, 1.0, 0.25)
+    assert [pace.pause(idle) for idle in (0, 0.02, 0.4, 2, 4, 400)] == [0.01, 0.01, 0.1, 0.5, 1, 1]
+
+
+@sees
+def test_a_database_in_memory_works():
+    code = """
+from django.core.management import call_command
+from conveyor_django import Queue, Worker, processor
+from conveyor_django.models import Job
+call_command("migrate", verbosity=0)
+processor("memory")(lambda job: Queue("memory").add("more").name if job.name == "first" else None)
+Queue("memory").add("first")
+print("attempts:", Worker("memory", poll_interval=0.05).run(until_idle=True), Job.objects.completed().count())
+"""
+    memory = {"CONVEYOR_TEST_NAME": "file:conveyor?mode=memory&cache=shared"}
+    with spawn("shell", "-c", code, env=memory) as process:
+        process.wait_for_output("attempts: 2 2")
 
 
 @pytest.mark.django_db
@@ -199,6 +293,17 @@ def test_the_throttle_lets_each_key_pass_once_in_a_while(monkeypatch):
     for key in range(5000):  # it doesn't grow for ever
         throttle.passes(key)
     assert len(throttle._last) <= 1001
+
+
+@listens
+def test_who_begins_to_listen_looks_once_more_for_what_is_not_told_twice():
+    wake = WakeUp("default")
+    wake.start()
+    try:
+        wait_for(lambda: wake.wait(0.1) and wake._session)
+        wait_for(lambda: wake.wait(0.1) and wake.heard)
+    finally:
+        wake.stop()
 
 
 @listens

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from itertools import zip_longest
@@ -139,7 +139,9 @@ class Engine(Inserts):
         known = {job.pk for job in beyond}
         return [job for job in jobs if job.pk not in known][:limit]
 
-    counts_parents = False  # `take_turn` writes children that ended, too
+    def has_waiting(self, queue_names: Collection[str] | None) -> bool:
+        """Whether a claim may find something (None: in any queue), where looking first costs less than a claim."""
+        return True
 
     @property
     def has_turns(self) -> bool:
@@ -241,6 +243,10 @@ class Engine(Inserts):
 
     def listen(self) -> Listener | None:
         """A session that hears `notify`, None where the database has no such thing."""
+        return None
+
+    def data_version(self) -> int | None:
+        """A number that changes when another session has committed; None where to ask costs as much as a look."""
         return None
 
     # Migrations

@@ -45,18 +45,15 @@ _NAMES = [field.attname for field in OWN]
 _TIMES = [field.attname for field in OWN if isinstance(field, models.DateTimeField)]
 
 
-def _time(value: Any) -> datetime | None:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+_IDS = [n for n, field in enumerate(OWN) if isinstance(field, (models.UUIDField, models.ForeignKey))]
 
 
-_CONVERT: list[tuple[int, Any]] = [
-    (OWN.index(field), convert)
-    for convert, fields in (
-        (sql.as_uuid, [field for field in OWN if isinstance(field, (models.UUIDField, models.ForeignKey))]),
-        (_time, [field for field in OWN if isinstance(field, models.DateTimeField)]),
-    )
-    for field in fields
-]
+def moment(value: Any) -> datetime | None:
+    """What a driver hands out for a time, without a zone or as text: it is UTC."""
+    if value is None:
+        return None
+    time: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return time.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=1000)
@@ -75,8 +72,7 @@ def jobs(rows: Iterable[tuple[dict[str, Any], Sequence[Any]]], taking: Taking, u
         values.update(known)
         values.update(zip(_NAMES, own, strict=True))
         for name in _TIMES:
-            if (moment := values[name]) is not None:
-                values[name] = moment.replace(tzinfo=UTC)
+            values[name] = moment(values[name])
         values["data"] = json.loads(values["data"])
         if values["backoff"] is not None:
             values["backoff"] = json.loads(values["backoff"])
@@ -102,8 +98,8 @@ def in_turn(jobs: list[Job]) -> list[Job]:
 
 
 def portable(row: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
-    """What is shared and what is own in a row of a driver that has no UUIDs, or no times."""
+    """What is shared and what is own in a row of a driver that has no UUIDs."""
     common, own = row[: len(SHARED)], list(row[len(SHARED) :])
-    for index, convert in _CONVERT:
-        own[index] = convert(own[index])
+    for index in _IDS:
+        own[index] = sql.as_uuid(own[index])
     return shared(common), own

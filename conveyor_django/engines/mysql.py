@@ -15,7 +15,7 @@ from conveyor_django.models import Job, JobError, JobLog, NewJob, QueueState, Wo
 from . import sql
 from .base import Engine
 from .problems import Problem, too_old
-from .steps import Steps, without
+from .steps import Steps
 from .turns import Ended
 
 _CONFLICTS = {1213, 1205, 1020}  # deadlock, lock wait timeout, record changed since last read
@@ -51,28 +51,16 @@ class MySQLEngine(Steps, Engine):
         with self.connection.execute_wrapper(self._tell_large), super().begin():
             yield
 
-    def _end(self, ended: Ended) -> set[UUID]:
+    def _write_ended(self, ended: Ended, now: datetime) -> None:
+        values = self._values(ended, now)
+        [result] = ended.each
         with self.connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT id, epoch, worker FROM {sql.JOB} {self.lock_hint} WHERE id IN ({sql.marks(ended.ids)}) "
-                f"ORDER BY id {self.lock_clause}",
-                self._ids(ended.ids),
+                f"UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (id CHAR(36) PATH '$[0]', result LONGTEXT PATH '$[1]')) r "
+                f"STRAIGHT_JOIN {sql.JOB} j {self.lock_hint} ON j.id = r.id "
+                f"SET {', '.join(f'j.{column} = %s' for column in values)}, j.{result} = r.result",
+                [self._listed(ended), *values.values()],
             )
-            held = {(sql.as_uuid(i), epoch) for i, epoch, w in cursor.fetchall() if sql.as_uuid(w) == ended.worker}
-            refused = {i for i, epoch in zip(ended.ids, ended.epochs, strict=True) if (i, epoch) not in held}
-            if len(refused) < len(ended.ids):
-                self._write_ended(cursor, without(ended, refused))
-        return refused
-
-    def _write_ended(self, cursor: Any, ended: Ended) -> None:
-        values = self._values(ended)
-        [result] = ended.each
-        cursor.execute(
-            f"UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (id CHAR(36) PATH '$[0]', result LONGTEXT PATH '$[2]')) r "
-            f"STRAIGHT_JOIN {sql.JOB} j {self.lock_hint} ON j.id = r.id "
-            f"SET {', '.join(f'j.{column} = %s' for column in values)}, j.{result} = r.result",
-            [self._listed(ended), *values.values()],
-        )
 
     def insert_jobs(self, jobs: Sequence[NewJob], **options: Any) -> int:
         with self.connection.execute_wrapper(self._tell_large):

@@ -31,7 +31,6 @@ _throttle = Throttle(seconds=0.02)
 class PostgresEngine(Engine):
     lock_clause = "FOR NO KEY UPDATE"  # doesn't block the insert of children, as FOR UPDATE would
     skip_locked_clause = "FOR NO KEY UPDATE SKIP LOCKED"
-    counts_parents = True
 
     def is_conflict(self, error: DatabaseError | InterfaceError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in _CONFLICTS

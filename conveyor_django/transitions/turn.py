@@ -43,14 +43,13 @@ def turn(
     others: list[Report] = []
     for report in reports:
         # a parent that is reported itself would be written twice by one statement, which writes a row once
-        alone = report.parent_id is None or (engine.counts_parents and report.parent_id not in ids)
-        (plain if alone and _is_plain(report) else others).append(report)
+        (plain if report.parent_id not in ids and _is_plain(report) else others).append(report)
     plain.sort(key=_removes_and_id)
     lost = set(_all(engine, worker, others, None, None).lost if others else ())
     done = Done([], [])
-    if plain or (claiming and claiming.rooms):
+    if plain or (claiming and claiming.rooms and engine.has_waiting(claiming.rooms)):
         done = _at_once(engine, worker, plain, claiming, taken)
-    if claiming and not claiming.rooms:
+    if claiming and not claiming.rooms and engine.has_waiting(claiming.queue_names):
         done = Done(done.lost, _all(engine, worker, [], claiming, taken).taken)
     lost.update(done.lost)
     return Done([report.job_id for report in reports if report.job_id in lost], done.taken)

@@ -12,11 +12,12 @@ from django.db import Error, reset_queries
 
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
-from conveyor_django.transitions import Claiming, Place, next_due, place, promote_due
+from conveyor_django.transitions import Claiming, Place, place
 
 from . import log
 from .attempt import Attempt
 from .bookmarks import Bookmarks
+from .due import DueClock
 from .executor import Executor
 from .heartbeat_file import LifeSign
 from .idle import has_work
@@ -27,12 +28,14 @@ from .outage import StillAway, through_outages
 from .pulse import Pulse
 from .shares import Shares
 from .wakeup import WakeUp
+from .watch import Pace, Watch
 from .watchdog import Watchdog
 
-_LOOK_FOR_DUE = 0.1  # seconds, at most so often
 _STUCK = 0.05  # seconds without an attempt that began: what was leased ahead is too much
 _NUDGE = 0.001  # seconds
-_POLLS_SAVED = 5  # one look at the database for so many, while it tells of new work itself
+_POLLS_SAVED = 5  # one look at the database for so many, while new work is noticed without
+_SHORTEST_POLL = 0.01  # seconds
+_POLL_SHARE = 0.25  # of the time since there was work
 
 
 class Config(Protocol):
@@ -52,6 +55,7 @@ class Loop:
         self._stop = stop
         self.pulse = Pulse()
         self._wake = WakeUp(config.using)
+        self._watch = Watch(config.using)
         self._ledger = Ledger(config.using, self._wake.set, self._tell, lambda: self._executor.is_quick())
         self._executor = Executor(config.using, config.concurrency, self._ledger.end)
         self._life = LifeSign(config.heartbeat_file, self.pulse)
@@ -70,13 +74,11 @@ class Loop:
         self._bookmarks = Bookmarks()
         self._claimed: list[tuple[str, Place]] = []  # in this turn: queue and place, whatever becomes of the instances
         self._started = 0
-        self._due_at, self._look_at = (
-            float("inf"),
-            0.0,
-        )  # monotonic: when the next delayed job is due, when to ask for it again
-        self._heard = 0  # notifications, when it was looked for delayed jobs last
+        self._clock = DueClock(config.using)
         self._suspects: list[Attempt] = []  # leased, and not to begin while others wait to
         self._begun, self._begun_at = 0, 0.0  # how many attempts had begun when it was looked at last
+        self._worked_at = time.monotonic()  # when there was work last
+        self._wants_more = False  # the last claim took all there was
 
     @property
     def left_behind(self) -> int:
@@ -122,35 +124,25 @@ class Loop:
         if self._retiring:
             self._give_back_unstarted()
         self._recall_stuck()
-        self._ledger.collect()
-        if time.monotonic() >= self._due_at:
-            self._set_clock(promote_due(self._config.using))
+        if self._ledger.collect():
+            self._worked_at = time.monotonic()
+        self._watch.mark()
+        self._clock.promote()
         worker = self._lease.id
         claiming = self._claiming(max_jobs)
         began = time.monotonic()
         self._claimed = []
         self._ledger.write(worker, claiming, partial(self._begin, worker))
+        self._wants_more = claiming is not None and len(self._claimed) < claiming.limit
         if claiming:
             self._shares.note(claiming.limit, claiming.rooms, [queue_name for queue_name, _ in self._claimed])
             self._bookmarks.note(claiming, self._claimed, time.monotonic() - began)
         self._begin_suspects()
-        self._look_for_due()
-        if time.monotonic() >= self._due_at or self._ledger.has_entries:
+        self._clock.look(self._wake.heard)
+        if self._clock.is_due() or self._ledger.has_entries:
             return True
         # what this turn released is among what it could claim; only elsewhere there may be more
-        goes_elsewhere = claiming is not None and (len(claiming.rooms) > 1 or claiming.after)
-        return bool(claiming and goes_elsewhere and len(self._claimed) < claiming.limit)
-
-    def _look_for_due(self) -> None:
-        """Set the clock for delayed jobs."""
-        if time.monotonic() >= self._look_at or self._heard != self._wake.heard:
-            self._heard = self._wake.heard
-            self._set_clock(next_due(self._config.using))
-
-    def _set_clock(self, due_in: float | None) -> None:
-        now = time.monotonic()
-        self._due_at = float("inf") if due_in is None else now + due_in
-        self._look_at = now + _LOOK_FOR_DUE
+        return bool(self._wants_more and claiming and (len(claiming.rooms) > 1 or claiming.after))
 
     def _claiming(self, max_jobs: int | None) -> Claiming | None:
         busy = len(self._ledger.busy)
@@ -179,7 +171,7 @@ class Loop:
             self._ledger.add(attempt)
         self._suspects = [attempt for attempt in attempts if attempt.is_suspect]
         self._executor.start([attempt for attempt in attempts if not attempt.is_suspect])
-        self._begun_at = time.monotonic()
+        self._begun_at = self._worked_at = time.monotonic()
 
     def _begin_suspects(self) -> None:
         """What stalled before may end this process: then nothing may be leased that hasn't begun or isn't recorded."""
@@ -217,8 +209,12 @@ class Loop:
         return until_idle and not has_work(self._config.using, self._config.queue_names)
 
     def _pause(self) -> float:
-        poll = self._config.poll_interval * (_POLLS_SAVED if self._wake.listens else 1)
-        return max(0.001, min(poll, self._due_at - time.monotonic(), self._ledger.next_deadline()))
+        poll = self._config.poll_interval
+        if self._wake.listens or self._watch.works:
+            poll *= _POLLS_SAVED
+        else:
+            poll = Pace(_SHORTEST_POLL, poll, _POLL_SHARE).pause(self._idle)
+        return max(0.001, min(poll, self._clock.left(), self._ledger.next_deadline()))
 
     def _rest(self, seconds: float) -> None:
         """Until something happens, at most so long; what was leased ahead gets more threads if it needs them."""
@@ -229,8 +225,25 @@ class Loop:
             if self._wake.wait(min(left, _NUDGE)):
                 return
             self._executor.nudge()
-        gathering = GATHER if self._ledger.busy and self._executor.is_quick() else seconds
-        self._wake.wait(max(0.0, min(until - time.monotonic(), gathering)))
+        if self._ledger.busy and self._executor.is_quick():
+            self._wake.wait(max(0.0, min(until - time.monotonic(), GATHER)))
+        else:
+            self._sleep(until)
+
+    def _sleep(self, until: float) -> None:
+        """Until somebody calls, or others have written to the database and there are slots to fill."""
+        watches = self._wants_more and self._watch.works
+        while (left := until - time.monotonic()) > 0:
+            if self._wake.wait(min(left, self._watch.pace.pause(self._idle)) if watches else left):
+                return
+            if watches and self._watch.has_news():
+                self._clock.doubt()
+                return
+
+    @property
+    def _idle(self) -> float:
+        """Seconds since there was work."""
+        return time.monotonic() - self._worked_at
 
     def _shut_down(self) -> None:
         """Running jobs have their time; what is left goes back, without a counted attempt."""

@@ -81,6 +81,7 @@ class WakeUp:
         if self._offered is not None:
             offered, self._offered = self._offered, None
             self._listen_to(offered)
+            self._echo_at = time.monotonic() + _ECHO  # what was told just before isn't told again so soon
             return True  # for what was added before it listened
         left = self._echo_at - time.monotonic()
         events = self._selector.select(max(0.0, min(timeout, left)))
@@ -93,6 +94,7 @@ class WakeUp:
                 return True
         if time.monotonic() >= self._echo_at:
             self._echo_at = float("inf")
+            self.heard += 1  # of what was added meanwhile, delayed jobs among it
             return True
         return called
 

@@ -44,7 +44,13 @@ class Command(ConveyorCommand):
         add("--max-jobs", type=int, metavar="N", help="End after N attempts, in each process.")
         add("--max-jobs-per-process", type=int, metavar="N", help="Replace a process after about N attempts.")
         add("--max-memory-per-process", type=int, metavar="MB", help="Replace a process that has more memory (Linux).")
-        add("--poll-interval", type=float, default=1.0, metavar="S", help="Seconds between looks for jobs (1).")
+        add(
+            "--poll-interval",
+            type=float,
+            default=1.0,
+            metavar="S",
+            help="Most seconds between looks for jobs (1).",
+        )
         add("--shutdown-timeout", type=float, default=30.0, metavar="S", help="Seconds for running jobs (30).")
         add("--heartbeat-file", metavar="PATH", help="A file that is written anew as long as the worker is well.")
         add("--reload", action="store_true", help="Start anew when the code changes: for development.")
