@@ -13,7 +13,7 @@ from conveyor_django import JobState, Queue, Worker, processor
 from conveyor_django.exceptions import JobCancelled, JobTimeout, LostLease
 from conveyor_django.models import Job
 from conveyor_django.outcomes import Completed, Failed
-from conveyor_django.worker import loop
+from conveyor_django.worker import due
 from conveyor_django.worker.attempt import Attempt
 from conveyor_django.worker.executor import Executor
 
@@ -65,8 +65,8 @@ def test_recorded_at_the_deadline_though_the_thread_blocks_on(blocked, caplog):
 
 def test_its_slot_counts_until_the_thread_ends(blocked, monkeypatch):
     turns = Counter()
-    next_due = loop.next_due
-    monkeypatch.setattr(loop, "next_due", lambda *args: turns.update("1") or next_due(*args))
+    next_due = due.next_due
+    monkeypatch.setattr(due, "next_due", lambda *args: turns.update("1") or next_due(*args))
     processor("timed", "next")(lambda job: threading.current_thread())
     first, second = add("block"), Queue("timed").add("next")
     with working("timed", poll_interval=0.01):

@@ -12,7 +12,7 @@ from django.test import override_settings
 from conveyor_django import JobState, Queue, Worker, processor, signals
 from conveyor_django.engines import get_engine
 from conveyor_django.models import Job, WorkerProcess
-from conveyor_django.worker import limits, loop, outage, watchdog
+from conveyor_django.worker import due, limits, outage, watchdog
 from conveyor_django.worker.attendant import HUNG
 from conveyor_django.worker.line import Line
 from conveyor_django.worker.pulse import Pulse
@@ -134,7 +134,7 @@ def watched(monkeypatch):
 
 
 def test_idle_loops_long_processors_and_outages_are_no_hanging(impatient, watched, monkeypatch):
-    hangs, go, promote = [], threading.Event(), loop.next_due
+    hangs, go, promote = [], threading.Event(), due.next_due
     monkeypatch.setattr(outage, "_FIRST_PAUSE", 1.5)
     processor("long")(lambda job: wait(go))
     worker = Worker("long", poll_interval=3)
@@ -148,10 +148,10 @@ def test_idle_loops_long_processors_and_outages_are_no_hanging(impatient, watche
         Queue("long").add("job")
         wait_for(Job.objects.active().exists)
         watched()
-        monkeypatch.setattr(loop, "next_due", fail)
+        monkeypatch.setattr(due, "next_due", fail)
         worker._loop.wake()
         watched()
-        monkeypatch.setattr(loop, "next_due", promote)
+        monkeypatch.setattr(due, "next_due", promote)
         go.set()
         wait_for(Job.objects.completed().exists)
     assert hangs == []
