@@ -4,13 +4,12 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import DatabaseError, connections, router, transaction
-from django.utils import timezone, translation
 
 from .ids import new_id
 from .models import Job
 from .outcomes import Ending, Recorded
 from .transitions import claim, finish, promote_due, tidy
-from .worker import atomic
+from .worker import atomic, contexts
 from .worker.attempt import Attempt
 
 
@@ -24,14 +23,13 @@ def drain(*queues: str, using: str | None = None) -> int:
     worker = new_id()
     count = 0
     promote_due(alias)
-    with translation.override(translation.get_language()), timezone.override(None):  # the caller keeps its own
-        while jobs := claim(alias, worker, list(queues) or None, 1, leased=False):
-            attempt = Attempt(jobs[0], worker)
-            ending = _run(attempt, alias)
-            if not isinstance(ending, Recorded):
-                finish(alias, worker, [attempt.report(ending)])
-            count += 1
-            promote_due(alias)
+    while jobs := claim(alias, worker, list(queues) or None, 1, leased=False):
+        attempt = Attempt(jobs[0], worker)
+        ending = _run(attempt, alias)
+        if not isinstance(ending, Recorded):
+            finish(alias, worker, [attempt.report(ending)])
+        count += 1
+        promote_due(alias)
     while tidy(alias):
         pass
     return count
@@ -40,7 +38,7 @@ def drain(*queues: str, using: str | None = None) -> int:
 def _run(attempt: Attempt, using: str) -> Ending:
     connection: Any = connections[using]  # its `savepoint` can be None, whatever the stubs say
     savepoint = connection.savepoint()  # none outside of atomic()
-    ending = async_to_sync(attempt.arun)() if attempt.is_async else atomic.run(attempt, using)
+    ending = contexts.fresh().run(async_to_sync(attempt.arun)) if attempt.is_async else atomic.run(attempt, using)
     try:
         connection.savepoint_commit(savepoint)
     except DatabaseError:  # a statement of the processor failed, and with it the caller's transaction

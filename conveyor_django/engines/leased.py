@@ -73,12 +73,14 @@ def jobs(rows: Iterable[tuple[dict[str, Any], Sequence[Any]]], taking: Taking, u
         values.update(zip(_NAMES, own, strict=True))
         for name in _TIMES:
             values[name] = moment(values[name])
-        values["data"] = json.loads(values["data"])
         if values["backoff"] is not None:
             values["backoff"] = json.loads(values["backoff"])
         state = values["_state"] = ModelState()
         state.db, state.adding = using, False
         made.append(job)
+    texts = ",".join([job.data for job in made])  # type: ignore[misc]  # not parsed yet
+    for job, data in zip(made, json.loads(f"[{texts}]"), strict=True):  # all at once takes half the time
+        job.data = data
     return made
 
 

@@ -49,7 +49,7 @@ def lock(ended: Sequence[Ended]) -> list[Statement]:
         return []
     ids = sorted({*chain.from_iterable((*part.ids, *part.parents) for part in ended)})
     statement = f"SELECT FROM {sql.JOB} WHERE id = ANY(%s::text::uuid[]) ORDER BY id FOR NO KEY UPDATE"
-    return [(statement, [_array(ids)])]
+    return [(statement, [_array(map(str, ids))])]
 
 
 def by_epoch(ended: Ended) -> list[Ended]:
@@ -72,9 +72,12 @@ def write_ended(ended: Ended) -> Statement:
     each = {name: texts for name, texts in ended.each.items() if any(text != "null" for text in texts)}
     values = {**ended.values, **dict.fromkeys(ended.each.keys() - each.keys())}
     statement = _ending(tuple(values), tuple(each), tuple(ended.clock), release and release.field)
-    given = [_object(ended.ids, texts) for texts in each.values()]
-    fence = [_array(ended.ids), ended.epochs[0], ended.worker]
-    of_parents = [release.later, release.ready, release.held, _array(ended.parents), release.ready] if release else []
+    ids = list(map(str, ended.ids))
+    given = [_object(ids, texts) for texts in each.values()]
+    fence = [_array(ids), ended.epochs[0], ended.worker]
+    of_parents = (
+        [release.later, release.ready, release.held, _array(map(str, ended.parents)), release.ready] if release else []
+    )
     return statement, [*values.values(), *given, *fence, *of_parents, len(ended.ids)]
 
 
@@ -109,12 +112,12 @@ counted AS (
 freed AS (SELECT queue_name FROM counted WHERE {field} = %s)"""
 
 
-def _array(ids: Iterable[UUID]) -> str:
-    return f"{{{','.join(map(str, ids))}}}"
+def _array(ids: Iterable[str]) -> str:
+    return f"{{{','.join(ids)}}}"
 
 
-def _object(ids: Iterable[UUID], texts: Iterable[str]) -> str:
-    members = (f'"{job_id}":{text}' for job_id, text in zip(ids, texts, strict=True))
+def _object(keys: Iterable[str], texts: Iterable[str]) -> str:
+    members = [f'"{key}":{text}' for key, text in zip(keys, texts, strict=True)]
     return f"{{{','.join(members)}}}"
 
 

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.utils import timezone, translation
-
 from conveyor_django import registry
 from conveyor_django.conf import get_settings
 from conveyor_django.encoding import MAX_REASON, MAX_TEXT, clean_text, kind, normalize_text
@@ -17,6 +14,8 @@ from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
 from conveyor_django.outcomes import Completed, Delayed, Failed, Outcome, Report
 from conveyor_django.running import Run
+
+from . import contexts
 
 Function = Callable[[Any], Any]
 
@@ -62,10 +61,9 @@ class Attempt(Run):
             if self._error is not None:
                 raise self._error
             assert self._function is not None
-            _set_locale()
             try:
                 self._arm(threading.get_ident())
-                value = self._function(self.job)
+                value = contexts.fresh().run(self._function, self.job)
             finally:
                 self._disarm()
             return self._returned(value)
@@ -78,7 +76,6 @@ class Attempt(Run):
             assert self._function is not None
             if self._interrupt is not None:
                 raise self._interrupt
-            _set_locale()
             return self._returned(await self._function(self.job))
         except BaseException as error:  # noqa: B036 - else SystemExit would end the event loop
             return self.failure(error)
@@ -147,11 +144,6 @@ class Attempt(Run):
 
 def _raise_in(thread: int, error: type[BaseException]) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
-
-
-def _set_locale() -> None:
-    translation.activate(settings.LANGUAGE_CODE)
-    timezone.deactivate()
 
 
 def _trace(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from django.db import connections
 
 from conveyor_django.outcomes import Outcome
 
+from . import contexts
 from .attempt import Attempt
 from .slots import OnEnd, Slots
 
@@ -63,7 +64,7 @@ class EventLoop:
         """Begin what there is; whether anything was."""
         begun = False
         while not self._stopping and (attempt := self._slots.take(in_loop=True)):
-            self._tasks[attempt] = task = loop.create_task(self._run(attempt))
+            self._tasks[attempt] = task = loop.create_task(self._run(attempt), context=contexts.fresh())
             task.add_done_callback(partial(self._ended, attempt))  # not in _run: a task can end before it begins
             begun = True
         self._yields()
