@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from conveyor_django import JobState, transitions
+from conveyor_django import JobState, Queue, transitions
 from conveyor_django.engines import get_engine
 from conveyor_django.ids import new_id
 from conveyor_django.models import Job, QueueState, WorkerProcess
@@ -166,3 +166,20 @@ def test_a_worker_that_was_declared_dead_and_a_paused_queue_give_nothing():
     transitions.queues.resume(USING, "q")
     assert [row.name for row in transitions.claim(USING, alive, ["q"], 1)] == ["j"]
     assert claim(1) == []
+
+
+@pytest.mark.parametrize("number", [1, 3, 80])  # of jobs: each number is added in another way
+def test_processors_get_what_a_query_would_find(number):
+    data = [None, {}, [], "null", "", 0, False, {"a": [None, "ü\u2028"]}]
+    rows = [("n", value, {"backoff": {"type": "fixed", "delay": 2}, "priority": n}) for n, value in enumerate(data * 10)][:number]
+    Queue("q").add_bulk(rows)
+    WorkerProcessFactory(pk=WORKER)
+    taken = transitions.turn(USING, WORKER, [], transitions.Claiming(["q"], 100, {"q": 100})).taken
+    assert [taken_job.data for taken_job in taken] == [value for _, value, _ in rows]
+    for taken_job in taken:
+        stored = Job.objects.get(pk=taken_job.pk)
+        given = {name: value for name, value in vars(taken_job).items() if not name.startswith("_")}
+        assert given == {name: getattr(stored, name) for name in given}
+        assert taken_job.get_deferred_fields() == {
+            *("progress", "return_value", "failed_reason", "stacktrace"),
+        }

@@ -185,9 +185,4 @@ def without(ended: Ended, ids: set[UUID]) -> Ended:
     """Those of the attempts that aren't of these jobs."""
     if not ids:
         return ended
-    kept = [number for number, job_id in enumerate(ended.ids) if job_id not in ids]
-    return ended._replace(
-        ids=[ended.ids[number] for number in kept],
-        epochs=[ended.epochs[number] for number in kept],
-        each={name: [values[number] for number in kept] for name, values in ended.each.items()},
-    )
+    return ended.only(number for number, job_id in enumerate(ended.ids) if job_id not in ids)
