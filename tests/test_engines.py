@@ -193,3 +193,15 @@ def test_now_is_utc_whatever_the_sessions_time_zone(engine):
             assert abs(engine.now() - datetime.now(UTC)) < timedelta(hours=1)
         finally:
             cursor.execute(back)
+
+
+@pytest.mark.only_on("postgresql", reason="elsewhere nothing has to be vacuumed")
+def test_the_table_of_jobs_is_vacuumed_early():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE relname = %s", [Job._meta.db_table])
+        [[options]] = cursor.fetchall()
+    assert {option.split("=")[0] for option in options} == {
+        "autovacuum_vacuum_scale_factor",
+        "autovacuum_vacuum_threshold",
+        "autovacuum_analyze_scale_factor",
+    }

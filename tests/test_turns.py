@@ -171,7 +171,9 @@ def test_a_worker_that_was_declared_dead_and_a_paused_queue_give_nothing():
 @pytest.mark.parametrize("number", [1, 3, 80])  # of jobs: each number is added in another way
 def test_processors_get_what_a_query_would_find(number):
     data = [None, {}, [], "null", "", 0, False, {"a": [None, "ü\u2028"]}]
-    rows = [("n", value, {"backoff": {"type": "fixed", "delay": 2}, "priority": n}) for n, value in enumerate(data * 10)][:number]
+    rows = [
+        ("n", value, {"backoff": {"type": "fixed", "delay": 2}, "priority": n}) for n, value in enumerate(data * 10)
+    ][:number]
     Queue("q").add_bulk(rows)
     WorkerProcessFactory(pk=WORKER)
     taken = transitions.turn(USING, WORKER, [], transitions.Claiming(["q"], 100, {"q": 100})).taken

@@ -25,6 +25,12 @@ _CONFLICTS = {"40P01", "40001", "55P03", "25P03"}
 
 _READ_ONLY = "25006"  # for maintenance, or a standby that isn't promoted yet
 
+_AUTOVACUUM = {
+    "autovacuum_vacuum_scale_factor": 0.01,
+    "autovacuum_vacuum_threshold": 1000,
+    "autovacuum_analyze_scale_factor": 0.05,
+}
+
 _throttle = Throttle(seconds=0.02)
 
 
@@ -57,6 +63,11 @@ class PostgresEngine(Engine):
             "keepalives_count": 3,
             "tcp_user_timeout": int(seconds * 1000),
         }
+
+    def after_migrate(self, schema_editor: Any) -> None:
+        """Have what jobs leave behind at each change tidied up early: the usual fifth of a large table is too late."""
+        settings = ", ".join(f"{name} = {value}" for name, value in _AUTOVACUUM.items())
+        schema_editor.execute(f"ALTER TABLE {self._quote(sql.JOB)} SET ({settings})")
 
     def now(self) -> datetime:
         with self.connection.cursor() as cursor:
