@@ -1,6 +1,7 @@
 """What a processor can do with its job, from sync and async code alike, and in which surroundings it runs."""
 
 import asyncio
+import contextvars
 import threading
 from datetime import timedelta
 
@@ -169,14 +170,17 @@ def test_outside_of_a_processor_there_is_nothing_to_report_to():
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_language_and_time_zone_start_as_in_the_settings(settings, how):
+def test_nothing_that_an_earlier_job_set_is_set(settings, how):
     settings.LANGUAGE_CODE, settings.TIME_ZONE = "de", "Asia/Kathmandu"
     seen = []
 
+    left = contextvars.ContextVar("left", default=None)
+
     def process(job):
-        seen.append((translation.get_language(), timezone.get_current_timezone_name()))
+        seen.append((translation.get_language(), timezone.get_current_timezone_name(), left.get()))
         translation.activate("fr")
         timezone.activate("America/Lima")
+        left.set("behind")
 
     async def asynchronous(job):
         process(job)
@@ -185,7 +189,7 @@ def test_language_and_time_zone_start_as_in_the_settings(settings, how):
     for _ in range(3):
         add()
     work("api")  # one slot: a thread serves all three
-    assert seen == [("de", "Asia/Kathmandu")] * 3
+    assert seen == [("de", "Asia/Kathmandu", None)] * 3
 
 
 def test_each_async_job_has_a_database_thread_of_its_own():
