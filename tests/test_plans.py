@@ -12,6 +12,7 @@ from conveyor_django.engines import get_engine
 from conveyor_django.ids import new_id, new_ids
 from conveyor_django.models import Job
 from conveyor_django.outcomes import Completed, Failed
+from conveyor_django.progress import progress_of
 from conveyor_django.transitions import Claiming, check
 from conveyor_django.transitions.turn import turn
 from conveyor_django.worker.idle import has_work
@@ -208,6 +209,11 @@ def test_parents_that_wait_are_found_by_their_state(active):
 def test_children_are_counted_through_their_index(active):
     ids = [active.children[0].parent_id, active.alone[0].pk]
     assert found_by(lambda: list(check.miscounted(Job.objects.filter(pk__in=ids)))) == {PRIMARY_KEY, CHILDREN}
+
+
+def test_how_far_a_flow_is_takes_its_root_and_the_index_of_flows(active):
+    root = active.alone[0]
+    assert found_by(lambda: progress_of(USING, root.pk)) == {PRIMARY_KEY, "conveyor_job_root"}
 
 
 # Plans that are kept

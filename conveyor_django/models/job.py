@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -131,3 +132,10 @@ class Job(JobVerbs, JobHandle, models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state in FINISHED
+
+    def get_admin_url(self) -> str | None:
+        """Its page in the default admin site; None where that shows no jobs."""
+        try:
+            return reverse("admin:conveyor_django_job_change", args=[self.pk])
+        except NoReverseMatch:
+            return None

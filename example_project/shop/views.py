@@ -1,10 +1,11 @@
 """The shop's pages. They have no login: this is an example to try out, not to put on the internet."""
 
+from uuid import UUID
+
 from django.contrib import messages
 from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
@@ -40,9 +41,20 @@ def add_flow(request: HttpRequest, kind: str) -> HttpResponse:
     except EmptyShop:
         messages.error(request, "The shop is empty. Fill it first: python manage.py seed")
     else:
-        page = reverse("admin:conveyor_django_job_change", args=[added.job.id])
+        if kind == "report":
+            return redirect("report-of", job_id=added.job.id)
+        page = Job.objects.get(pk=added.job.id).get_admin_url()
         messages.success(request, format_html('Added {}: <a href="{}">its jobs</a>.', KINDS[kind].title, page))
     return redirect("start")
+
+
+@require_GET
+def report_of(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """The report that this flow makes; until there is one, the page of whoever waits for it."""
+    if found := Report.objects.defer("html").filter(job_id=job_id).first():
+        return redirect(found)
+    flow = get_object_or_404(Job, pk=job_id, name="send-report")
+    return render(request, "shop/waiting.html", {"flow": flow, "title": title(flow)})
 
 
 @require_GET
