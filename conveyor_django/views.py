@@ -21,4 +21,4 @@ def flow_progress(request: HttpRequest, token: str) -> HttpResponseBase:
     response = JsonResponse({"stage": progress.stage, "interval": progress.interval, **progress.figures})
     patch_cache_control(response, private=True, no_cache=True)
     set_response_etag(response)
-    return get_conditional_response(request, response["ETag"], response=response)
+    return get_conditional_response(request, response["ETag"], response=response) or response

@@ -269,16 +269,18 @@ def test_a_job_that_was_removed_is_gone():
 
 
 def test_words_are_the_pages_and_escaped():
-    text = '{% flow_progress job running=word url="/report/?a=1&b=2" link="Open" steps=steps failed_note=note %}'
-    note = format_html('<a href="{}">us</a>', "/help/")
+    text = """{% flow_progress job running=word url=url link="Open" steps='"{done}"/{total} {x} {done.y}' help_url="/h/"
+        failed_note=note %}"""
     family()
     finish("a")
-    html = shown(text, job=job("root"), word="<b>Mine", note=note, steps="{done}/{total} {other} {done.__class__}")
-    assert "&lt;b&gt;Mine" in html
+    note = format_html("<i>{}</i>", "safe")
+    html = shown(text.replace("\n", ""), job=job("root"), word='<b>"Mine"', url="/report/?a=1&b=2", note=note)
+    assert ">&lt;b&gt;&quot;Mine&quot;<" in html
     assert "<b>" not in html
     assert '<a href="/report/?a=1&amp;b=2">Open</a>' in html
-    assert '<a href="/help/">us</a>' in html
-    assert ">1/4 {other} {done.__class__}<" in html
+    assert '<i>safe</i> <a href="/h/">Ask for help</a>' in html
+    assert 'data-text="&quot;{done}&quot;/{total} {x} {done.y}"' in html
+    assert ">&quot;1&quot;/4 {x} {done.y}<" in html
 
 
 def test_it_holds_nothing_of_the_job_but_its_token():

@@ -130,17 +130,6 @@ class TestFlowProgress(StaticLiveServerTestCase):
         return found.length ? found.at(-1).responseStatus : 0"""
         WebDriverWait(self.browser, PATIENCE, 0.05).until(lambda _: self.js(last) == 304)
 
-    def test_motion_only_for_who_likes_it(self):
-        duration = """return getComputedStyle(document.querySelector("flow-progress progress"),
-            "::-webkit-progress-value").transitionDuration"""
-        moving = {}
-        for choice in ("no-preference", "reduce"):
-            feature = {"name": "prefers-reduced-motion", "value": choice}
-            self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-            moving[choice] = self.js(duration)
-        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-        assert moving == {"no-preference": "0.2s", "reduce": "0s"}
-
     def pause(self):
         """Several times as long as it takes to ask."""
         self.browser.execute_async_script("setTimeout(arguments[0], 600)")
