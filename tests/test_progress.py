@@ -128,14 +128,14 @@ def test_two_queries_whatever_the_size(count, django_assert_num_queries):
 
 
 def test_a_large_flow_is_counted_once_for_all_who_look(django_assert_num_queries):
-    root = many(40)
-    with mock.patch.object(progress, "ROWS_A_SECOND", 2):
+    root = family()
+    with mock.patch.object(progress, "ROWS_A_SECOND", 1 / 5):  # then these are many
         first = progress_of(USING, root.pk)
-        Job.objects.filter(parent=root).update(started_at=timezone.now())
+        finish("a")
         with django_assert_num_queries(1):
             assert progress_of(USING, root.pk) == first
-        root.cancel()  # its last numbers aren't old ones
-        assert progress_of(USING, root.pk) == Progress(Stage.FAILED, 0, 40)
+        root.cancel()
+        assert progress_of(USING, root.pk) == Progress(Stage.FAILED, 1, 4)  # the last numbers aren't old ones
 
 
 def test_a_completed_flow_is_not_counted(django_assert_num_queries):

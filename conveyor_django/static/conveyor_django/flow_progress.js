@@ -31,7 +31,7 @@ class FlowProgress extends HTMLElement {
 
     #plan() {
         clearTimeout(this.#timer);
-        if (this.#isOver() || document.hidden) return;
+        if (this.#isOver()) return;
         const interval = Number(this.dataset.interval);
         const pause = this.#failures ? Math.min(SLOWEST, interval * 2 ** this.#failures) : interval;
         this.#timer = setTimeout(() => this.#ask(), 1000 * pause);
