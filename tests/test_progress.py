@@ -13,7 +13,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.template import Context, Template, TemplateSyntaxError
 from django.test import modify_settings
 from django.urls import include, path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 
 from conveyor_django import progress
