@@ -27,7 +27,7 @@ LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", "added", "fin
 
 class JobAdmin(JobColumns):
     actions = ("retry", "cancel")
-    list_filter = (LevelFilter, "state", QueueFilter, AddedFilter, FinishedFilter)
+    list_filter = (LevelFilter, "state", AddedFilter, FinishedFilter, QueueFilter)
     ordering = ("-pk",)  # newest first
     paginator = CappedPaginator
     search_fields = ("name",)  # shows the box; what is searched stands in get_search_results
