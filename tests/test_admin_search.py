@@ -56,7 +56,7 @@ def test_presets_of_when_jobs_were_added(admin_client, preset, minutes):
 
 def test_presets_of_when_jobs_finished_ask_for_nothing_else(admin_client):
     long_ago, just_now = timezone.now() - timedelta(days=2), timezone.now()
-    added(timedelta(days=30), state="completed", finished_at=long_ago)
+    added(timedelta(days=31), state="completed", finished_at=long_ago)
     late = added(timedelta(days=30), name="late", state="failed", finished_at=just_now)
     JobFactory()  # unfinished
     assert rows(admin_client.get(JOBS, {"finished": "hour"})) == [late]
