@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import datetime
 from uuid import UUID
 
 from .encoding import text_of
@@ -32,6 +33,11 @@ def new_ids(count: int) -> list[UUID]:
 
 def new_id() -> UUID:
     return new_ids(1)[0]
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """The lowest id that can be made at this moment, to the millisecond: what was added since then isn't below it."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62)
 
 
 def parse_id(value: object) -> UUID | None:

@@ -11,6 +11,7 @@ from conveyor_django.admin import flow as flows
 from conveyor_django.admin import job_page
 from conveyor_django.models import Job, JobError, JobLog, QueueState
 from tests.factories import JobFactory, WorkerProcessFactory
+from tests.test_admin_actions import client_with
 
 JOBS = "/admin/conveyor_django/job/"
 EVIL = "<script>alert(1)</script>"
@@ -257,6 +258,20 @@ def test_nothing_on_the_page_is_unescaped(page):
         assert f"&lt;script&gt;alert(1)&lt;/script&gt;{mark}" in html, mark
     assert "style=" not in html
     assert "<style" not in html
+
+
+def test_data_and_results_are_shown_to_those_who_may_see_them():
+    data, result = {"order_id": 4711}, "paid by Ann"
+    job = JobFactory(state="completed", data=data, return_value=result)
+    html = client_with("view_job").get(f"{JOBS}{job.pk}/change/").content.decode()
+    assert "4711" not in html
+    assert "paid by Ann" not in html
+    assert "You may not see the data." in html
+    assert "You may not see the result." in html
+    html = client_with("view_job", "view_payload").get(f"{JOBS}{job.pk}/change/").content.decode()
+    assert "4711" in html
+    assert "paid by Ann" in html
+    assert "You may not" not in html
 
 
 @pytest.mark.parametrize("pk", ["00000000-0000-0000-0000-000000000000", "nonsense", "1"])

@@ -14,6 +14,10 @@ from django.utils.functional import cached_property
 from conveyor_django.models import Job
 from conveyor_django.querysets import JobQuerySet
 
+from . import search
+from .filters import FinishedFilter
+from .payload import may_see_payload
+
 MAX_COUNT = 10_000
 REASON = 1_000  # characters: through many children, what went wrong comes late
 
@@ -34,8 +38,13 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable
 
 
 class JobChangeList(ChangeList):
+    notes: list[str]  # how far a look went, where it didn't go to the end
+
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         jobs: Any = super().get_queryset(request, exclude_parameters)
+        searched = search.note(self.query, may_see_data=may_see_payload(request))
+        filtered = [spec.note() for spec in self.filter_specs if isinstance(spec, FinishedFilter)]
+        self.notes = [note for note in (searched, *filtered) if note]
         return with_reason(jobs)
 
     def get_results(self, request: HttpRequest) -> None:

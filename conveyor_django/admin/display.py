@@ -6,6 +6,7 @@ from typing import Any
 
 from django.template.defaultfilters import date
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -53,6 +54,11 @@ def short_reason(job: Any) -> SafeString | str:
     if not job.failed_by:
         return format_html('<span class="cv-reason">{}</span>', text)
     return format_html('<span class="cv-reason"><b class="cv-failed">{}</b> {}</span>', _("Through a child:"), text)
+
+
+def grouped(number: int) -> str:
+    """`10,000`, as the language writes it."""
+    return number_format(number, force_grouping=True)
 
 
 def duration(span: timedelta) -> str:

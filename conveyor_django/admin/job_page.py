@@ -25,7 +25,7 @@ MAX_ATTEMPTS = 10
 _STEPS = 6  # of a long path, below its root
 
 
-def job_page(job: Job, link: Link) -> dict[str, Any]:
+def job_page(job: Job, link: Link, *, with_payload: bool) -> dict[str, Any]:
     now = timezone.now()
     flow = flow_of(job)
     return {
@@ -35,8 +35,8 @@ def job_page(job: Job, link: Link) -> dict[str, Any]:
         "queue_is_paused": _waits_in_paused_queue(job),
         "can_retry": job.state in FINISHED,
         "can_cancel": _can_cancel(job),
-        "data": payload(job.data),
-        "result": payload(job.return_value) if job.state == JobState.COMPLETED else None,
+        "data": payload(job.data) if with_payload else None,
+        "result": payload(job.return_value) if with_payload and job.state == JobState.COMPLETED else None,
         "progress": payload(job.progress) if job.progress is not None else None,
         "reason": own_words(job, job.failed_reason),
         "failed_by_url": link("change", job.failed_by) if job.failed_by else "",

@@ -3,32 +3,35 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from conveyor_django.ids import parse_id
 from conveyor_django.models import Job
 
-from . import bulk
+from . import bulk, search
 from .changelist import CappedPaginator, JobChangeList
 from .columns import JobColumns
-from .filters import WITHIN_FLOW, LevelFilter, QueueFilter
+from .export import FORMATS, export
+from .filters import WITHIN_FLOW, AddedFilter, FinishedFilter, LevelFilter, QueueFilter
 from .job_page import job_page
+from .payload import may_see_payload
 
-LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", *WITHIN_FLOW})
+LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", "added", "finished", *WITHIN_FLOW})
 
 
 class JobAdmin(JobColumns):
     actions = ("retry", "cancel")
-    list_filter = (LevelFilter, "state", QueueFilter)
+    list_filter = (LevelFilter, "state", AddedFilter, FinishedFilter, QueueFilter)
     ordering = ("-pk",)  # newest first
     paginator = CappedPaginator
     search_fields = ("name",)  # shows the box; what is searched stands in get_search_results
-    search_help_text = _("The beginning of a name, an id, or a job_id.")
+    search_help_text = _("The beginning of a name, an id, a job_id, or data.order_id:42.")
     change_form_template = "admin/conveyor_django/job/change_form.html"
 
     # The list
@@ -43,12 +46,19 @@ class JobAdmin(JobColumns):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if (uuid := parse_id(term)) and (found := queryset.filter(pk=uuid)).exists():
-            return found, False
-        if term:
-            queryset = queryset.filter(Q(name__startswith=term) | Q(job_id=term))
-        return queryset, False
+        return search.find(queryset, search_term, may_see_data=may_see_payload(request)), False
+
+    def export_view(self, request: HttpRequest, kind: str) -> HttpResponseBase:
+        """All that the list's URL with the same query would show, on all of its pages."""
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            jobs = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(self.link("changelist"))
+        return export(request, jobs, kind, with_payload=may_see_payload(request))
 
     # The verbs
 
@@ -80,7 +90,9 @@ class JobAdmin(JobColumns):
             path(f"<uuid:pk>/{verb}/", self.admin_site.admin_view(view), name=f"{info}_{verb}")
             for verb, view in views.items()
         ]
-        return [*verbs, *super().get_urls()]
+        view = self.admin_site.admin_view(self.export_view)
+        exports = [path(f"export/{kind}/", view, {"kind": kind}, name=f"{info}_{kind}") for kind in FORMATS]
+        return [*verbs, *exports, *super().get_urls()]
 
     def retry_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         return self._verb_view(bulk.RETRY, request, pk, allowed=self.has_retry_permission(request))
@@ -125,7 +137,7 @@ class JobAdmin(JobColumns):
             "has_view_permission": True,
             "may_retry": self.has_retry_permission(request),
             "may_cancel": self.has_cancel_permission(request),
-            **job_page(job, self.link),
+            **job_page(job, self.link, with_payload=may_see_payload(request)),
             **(extra_context or {}),
         }
         request.current_app = self.admin_site.name

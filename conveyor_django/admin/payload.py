@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
 from conveyor_django.redaction import redact
@@ -17,6 +18,11 @@ class Payload:
     text: str
     size: str
     cut_to: str = ""
+
+
+def may_see_payload(request: HttpRequest) -> bool:
+    user: Any = request.user
+    return bool(user.has_perm("conveyor_django.view_payload"))
 
 
 def payload(value: Any) -> Payload:

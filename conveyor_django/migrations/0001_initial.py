@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'job',
                 'verbose_name_plural': 'jobs',
-                'permissions': [('retry_job', 'Can retry jobs'), ('cancel_job', 'Can cancel jobs')],
+                'permissions': [('retry_job', 'Can retry jobs'), ('cancel_job', 'Can cancel jobs'), ('view_payload', 'Can see data and results of jobs')],
             },
         ),
         migrations.CreateModel(

@@ -82,7 +82,11 @@ class Job(JobVerbs, JobHandle, models.Model):
     class Meta:
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
-        permissions = [("retry_job", _("Can retry jobs")), ("cancel_job", _("Can cancel jobs"))]
+        permissions = [
+            ("retry_job", _("Can retry jobs")),
+            ("cancel_job", _("Can cancel jobs")),
+            ("view_payload", _("Can see data and results of jobs")),
+        ]
         indexes = [
             StateIndex(
                 fields=["queue_name", "priority", "position", "id"],

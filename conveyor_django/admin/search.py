@@ -1,0 +1,89 @@
+"""What the search box of the jobs takes: an id, a job_id, the beginning of a name, or a value in the data."""
+
+import json
+import re
+from typing import Any, NoReturn
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.fields.json import KeyTransform
+from django.utils.translation import gettext as _
+
+from conveyor_django.encoding import MAX_DEPTH, MAX_NAME, normalize
+from conveyor_django.exceptions import InvalidNode
+from conveyor_django.ids import parse_id
+from conveyor_django.redaction import is_secret
+
+from .bounds import among_newest
+from .display import grouped
+
+MAX_READ = 10_000  # jobs whose data one search reads
+_MAX_TERM = 1_000  # characters
+_IN_DATA = re.compile(r"data\.([^:]*):(.*)", re.DOTALL)
+_KEY = re.compile(r"[^\"\\\x00-\x1f]+")  # databases differ in how they read the others in a path
+_INDEX = re.compile(r"[0-9]{1,9}")
+
+
+def find(jobs: QuerySet[Any], term: str, *, may_see_data: bool) -> QuerySet[Any]:
+    term = term.strip()
+    if asked := _IN_DATA.fullmatch(term):
+        wanted = _wanted(*asked.groups()) if may_see_data else None
+        return jobs.none() if wanted is None else _with_value(jobs, *wanted)
+    if (uuid := parse_id(term)) and (found := jobs.filter(pk=uuid)).exists():
+        return found
+    if len(term) > MAX_NAME:
+        return jobs.none()
+    return jobs.filter(Q(name__startswith=term) | Q(job_id=term)) if term else jobs
+
+
+def note(term: str, *, may_see_data: bool) -> str:
+    """What has to be said of a search besides what it found."""
+    asked = _IN_DATA.fullmatch(term.strip())
+    if not asked:
+        return ""
+    if not may_see_data:
+        return _("You may not search in the data.")
+    if _wanted(*asked.groups()) is None:
+        return _('Data can\'t be searched for this. Write data.order_id:42, or data.customer.name:"Ann".')
+    return _("Looked for in the data of the %s newest jobs that the filters leave.") % grouped(MAX_READ)
+
+
+def _wanted(keys: str, text: str) -> tuple[list[str], Any] | None:
+    """Path and value, None for what no job's data can hold, and for what is masked wherever it is shown."""
+    path = keys.split(".")
+    is_path = len(path) <= MAX_DEPTH and all(map(_is_key, path))
+    if not is_path or any(map(is_secret, path)) or len(keys) + len(text) > _MAX_TERM:
+        return None
+    try:
+        value = normalize(_value(text.strip()), "value", 4 * _MAX_TERM)
+    except InvalidNode:
+        return None
+    return None if isinstance(value, (dict, list)) else (path, value)
+
+
+def _is_key(key: str) -> bool:
+    """Whatever `int` takes is a place in a list for Django; of that, plain numbers only."""
+    try:
+        int(key)
+    except ValueError:
+        return bool(_KEY.fullmatch(key))
+    return bool(_INDEX.fullmatch(key))
+
+
+def _value(text: str) -> Any:
+    """JSON, or else the text itself, which then needs no quotes."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _with_value(jobs: QuerySet[Any], path: list[str], value: Any) -> QuerySet[Any]:
+    place: Any = F("data")
+    for key in path:
+        place = KeyTransform(key, place)  # a parameter of the statement, as the value is
+    found: QuerySet[Any] = among_newest(MAX_READ, jobs, of=jobs).alias(place=place).filter(place=value)
+    return found
