@@ -251,7 +251,13 @@ def test_plans_that_were_made_for_an_empty_table_are_good_for_a_large_one(engine
 # What people look at
 
 
-def test_the_overview_reads_no_finished_jobs(active):
+@pytest.fixture
+def history(db):
+    """So many more finished jobs that going through hundreds of waiting ones is the better plan, too."""
+    store(20_000, queue_name="default", state=JobState.COMPLETED, finished_at=timezone.now())
+
+
+def test_the_overview_reads_no_finished_jobs(history, active):
     since = timezone.now() - HOUR
     JobError.objects.create(job=active.alone[0], attempt=1, reason="boom", created_at=since)
     # parents that wait are few, and MariaDB has no index of their own to read them in order
