@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+import django
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
@@ -59,6 +60,7 @@ class OverviewAdmin(ReadOnlyAdmin):
             "title": _("Overview"),
             "opts": self.opts,
             "media": self.media,
+            "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
             **self._page(request),
             **(extra_context or {}),
         }
