@@ -12,13 +12,15 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
+from conveyor_django import Queue
 from conveyor_django.models import Job
-from tests.factories import JobFactory
+from tests.factories import JobFactory, WorkerProcessFactory
 from tests.processes import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
 JOBS = "/admin/conveyor_django/job/"
+OVERVIEW = "/admin/conveyor_django/overview/"
 RED, RED_IN_THE_DARK = "rgb(186, 33, 33)", "rgb(255, 143, 133)"
 
 pytestmark = pytest.mark.skipif(
@@ -128,10 +130,88 @@ class TestInABrowser(StaticLiveServerTestCase):
         long = {"name": "n" * 250, "queue_name": "q" * 250, "failed_reason": "r" * 1_000}
         root = JobFactory(state="failed", data={"k" * 250: "v" * 1_000}, stacktrace="t" * 1_000, **long)
         child = JobFactory(state="failed", parent=root, job_id="j" * 250, **long)
+        JobFactory(state="active", parent=JobFactory(state="waiting-children", **long))
+        JobFactory(queue_name="q" * 250)
+        WorkerProcessFactory(host="h" * 250, queues=["q" * 250])
         for width in (1440, 800, 390):
             self.screen(width)
-            for path in ("", "?level=all", f"{root.pk}/change/", f"{child.pk}/change/"):
-                self.open(JOBS + path)
+            lists = (JOBS, JOBS + "?level=all", OVERVIEW)
+            for path in (*lists, f"{JOBS}{root.pk}/change/", f"{JOBS}{child.pk}/change/"):
+                self.open(path)
                 root_element = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
                 assert self.browser.execute_script(root_element) <= 0, (width, path)
         assert self.complaints() == []
+
+    def wait_for(self, condition):
+        return WebDriverWait(self.browser, PATIENCE).until(lambda _: condition())
+
+    def waiting(self):
+        """What the page says, read at once: the element may be replaced at any time."""
+        return self.browser.execute_script("return document.querySelector('.cv-figures b').textContent")
+
+    def look_away(self, *, hidden):
+        script = """
+            Object.defineProperty(document, 'hidden', { value: arguments[0], configurable: true });
+            document.dispatchEvent(new Event('visibilitychange'));
+        """
+        self.browser.execute_script(script, hidden)
+
+    def test_pause_and_resume_on_the_overview(self):
+        JobFactory(queue_name="pdf")
+        self.open("/admin/")
+        self.follow(self.browser.find_element(By.LINK_TEXT, "Overview"))
+        self.follow(self.find("button[form='cv-steer'][value='pdf']"))
+        assert self.find(".messagelist").text == "Queue pdf is paused."
+        assert "Paused" in self.find(".cv-queues").text
+        assert Queue("pdf").is_paused()
+        self.follow(self.find(".cv-attention button[value='pdf']"))
+        assert self.find(".messagelist").text == "Queue pdf is resumed."
+        assert not Queue("pdf").is_paused()
+        assert self.complaints() == []
+
+    def test_the_overview_refreshes_itself(self):
+        JobFactory(queue_name="pdf")
+        self.open(OVERVIEW)
+        self.browser.execute_script("document.body.dataset.isTheSamePage = 'yes'")
+        self.browser.execute_script("arguments[0].focus()", self.find("button[value='pdf']"))
+        assert self.waiting() == "1"
+        JobFactory(queue_name="pdf")
+        self.look_away(hidden=False)  # as one that comes back: it looks at once
+        self.wait_for(lambda: self.waiting() == "2")
+        self.wait_for(lambda: self.find("#cv-said").get_attribute("textContent").startswith("Waiting: 2"))
+        assert self.find("#cv-heard").text.startswith("Live, updated ")
+        assert self.browser.switch_to.active_element.get_attribute("value") == "pdf"
+        assert self.find("body").get_attribute("data-is-the-same-page") == "yes"
+        assert self.complaints() == []
+
+    def asked(self):
+        """How often the page has asked for what is new."""
+        return self.browser.execute_script(
+            "return performance.getEntriesByType('resource').filter((one) => one.name.includes('/live/')).length"
+        )
+
+    def test_the_overview_asks_nothing_while_it_is_hidden_or_paused(self):
+        JobFactory()
+        self.open(OVERVIEW)
+        self.look_away(hidden=False)
+        self.wait_for(lambda: self.asked() == 1)
+        self.look_away(hidden=True)
+        self.find("#cv-pause-live").click()
+        assert self.find("#cv-heard").text.startswith("Paused, as of ")
+        assert self.find("#cv-pause-live").text == "Go on"
+        self.look_away(hidden=False)
+        self.open(OVERVIEW)
+        assert self.find("#cv-heard").text.startswith("Paused, as of ")  # for as long as the tab is there
+        self.look_away(hidden=False)
+        assert self.asked() == 0
+        self.find("#cv-pause-live").click()
+        self.wait_for(lambda: self.asked() == 1)
+
+    def test_the_overview_says_when_it_is_no_longer_heard(self):
+        JobFactory()
+        self.open(OVERVIEW)
+        self.client.logout()
+        self.look_away(hidden=False)
+        self.wait_for(lambda: self.find("#cv-heard").text.startswith("Not heard since "))
+        assert "trying again" in self.find("#cv-heard").text
+        assert self.waiting() == "1"

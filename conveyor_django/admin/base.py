@@ -15,17 +15,17 @@ from django.utils.text import capfirst
 from conveyor_django.encoding import visible
 
 
-def _inert(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def inert(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Whatever a page shows: templates escape markup, and this the control characters, on all of it."""
 
     @wraps(view)
-    def inert(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = view(request, *args, **kwargs)
         if isinstance(response, SimpleTemplateResponse):
             response.add_post_render_callback(_make_visible)
         return response
 
-    return inert
+    return wrapped
 
 
 def _make_visible(response: HttpResponse) -> None:
@@ -53,7 +53,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscrip
     def get_urls(self) -> list[URLPattern]:
         patterns: list[URLPattern] = super().get_urls()
         for pattern in patterns:
-            pattern.callback = _inert(pattern.callback)
+            pattern.callback = inert(pattern.callback)
         return patterns
 
     def may(self, request: HttpRequest, action: str) -> bool:

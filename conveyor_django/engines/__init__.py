@@ -4,6 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from .base import Engine
+from .bounded import BoundedCount, BoundedMin
 from .children import children
 from .leased import place
 from .listener import Listener
@@ -12,7 +13,20 @@ from .postgresql import PostgresEngine
 from .sqlite import SQLiteEngine
 from .turns import Ended, Place, Release, Taking, Turn
 
-__all__ = ["Ended", "Engine", "Listener", "Place", "Release", "Taking", "Turn", "children", "get_engine", "place"]
+__all__ = [
+    "BoundedCount",
+    "BoundedMin",
+    "Ended",
+    "Engine",
+    "Listener",
+    "Place",
+    "Release",
+    "Taking",
+    "Turn",
+    "children",
+    "get_engine",
+    "place",
+]
 
 _ENGINES: dict[str, type[Engine]] = {
     "postgresql": PostgresEngine,

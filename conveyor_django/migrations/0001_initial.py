@@ -29,8 +29,23 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'queue',
                 'verbose_name_plural': 'queues',
+                'permissions': [('pause_queue', 'Can pause and resume queues')],
                 'default_permissions': ('view', 'change'),
             },
+        ),
+        migrations.CreateModel(
+            name='Overview',
+            fields=[
+            ],
+            options={
+                'verbose_name': 'overview',
+                'verbose_name_plural': 'overview',
+                'proxy': True,
+                'default_permissions': (),
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('conveyor_django.queuestate',),
         ),
         migrations.CreateModel(
             name='WorkerProcess',

@@ -1,6 +1,16 @@
 from .history import JobError, JobLog
 from .job import Job
 from .new import NewJob, Template, instances
-from .processes import QueueState, WorkerProcess
+from .processes import Overview, QueueState, WorkerProcess
 
-__all__ = ["Job", "JobError", "JobLog", "NewJob", "QueueState", "Template", "WorkerProcess", "instances"]
+__all__ = [
+    "Job",
+    "JobError",
+    "JobLog",
+    "NewJob",
+    "Overview",
+    "QueueState",
+    "Template",
+    "WorkerProcess",
+    "instances",
+]

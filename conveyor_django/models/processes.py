@@ -17,9 +17,19 @@ class QueueState(models.Model):
         verbose_name = _("queue")
         verbose_name_plural = _("queues")
         default_permissions = ("view", "change")
+        permissions = [("pause_queue", _("Can pause and resume queues"))]
 
     def __str__(self) -> str:
         return self.queue_name
+
+
+class Overview(QueueState):
+    """No rows of its own: the admin's list of models shows its page by it."""
+
+    class Meta:
+        proxy = True
+        verbose_name = verbose_name_plural = _("overview")
+        default_permissions = ()
 
 
 class WorkerProcess(models.Model):
