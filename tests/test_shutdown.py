@@ -10,7 +10,7 @@ from django.test import override_settings
 from conveyor_django import JobState, Queue, Worker, processor
 from conveyor_django.models import Job, WorkerProcess
 from conveyor_django.transitions import turn
-from conveyor_django.worker import ledger, loop
+from conveyor_django.worker import due, ledger
 
 from .processes import wait_for
 from .workers import PATIENCE, QUICK, running, sessions, terminate_sessions, wait, work, working
@@ -156,7 +156,7 @@ def test_they_are_gone_after_a_crash_too(monkeypatch, gate):
         if gate.reached.is_set():
             raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(loop, "next_due", crash)
+    monkeypatch.setattr(due, "next_due", crash)
     with pytest.raises(ZeroDivisionError):
         worker.run()
     assert worker.left_behind == 1
