@@ -193,4 +193,4 @@ def test_a_real_deadlock_is_survived(engine):
     for thread in threads:
         thread.join(PATIENCE)
     assert Job.objects.filter(priority=1).count() == 2
-    assert len(calls) == 3
+    assert len(calls) in (3, 4)  # the server may end both, if they look at the same moment
