@@ -10,7 +10,7 @@ from conveyor_django.models import Job
 from conveyor_django.worker import ledger
 
 from .processes import wait_for
-from .workers import running, wait, work, working
+from .workers import Gate, running, wait, work, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 QUEUE = Queue("ahead")
@@ -53,21 +53,6 @@ def test_long_jobs_are_not_leased_ahead(turns):
     add(5)
     work("ahead")
     assert max(turns) == 1
-
-
-class Gate:
-    """Quick jobs, then one that stays in its processor until the test lets it go."""
-
-    def __init__(self, at):
-        self.at = at
-        self.reached, self.open = threading.Event(), threading.Event()
-        self.began = []
-
-    def __call__(self, job):
-        self.began.append(job.data["n"])
-        if job.data["n"] == self.at:
-            self.reached.set()
-            wait(self.open)
 
 
 @pytest.fixture

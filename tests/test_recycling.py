@@ -1,6 +1,5 @@
 """Processes that are replaced after so many attempts, or when they have too much memory; no job takes harm."""
 
-import threading
 from collections import Counter
 
 import pytest
@@ -11,7 +10,7 @@ from conveyor_django.worker import loop
 from conveyor_django.worker.recycling import MEGABYTE, resident_memory, spread
 
 from .processes import spawn, wait_for
-from .workers import running, wait, working
+from .workers import Gate, running, wait, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 QUEUE = Queue("process-recycle")
@@ -140,25 +139,10 @@ def test_what_is_measured_is_this_process():
 # A worker that retires
 
 
-class Gate:
-    """Quick jobs, but for one that stays in its processor until the test lets it go."""
-
-    def __init__(self, at):
-        self.at = at
-        self.reached, self.open = threading.Event(), threading.Event()
-        self.began = []
-
-    def __call__(self, job):
-        self.began.append(job.pk)
-        if job.pk == self.at:
-            self.reached.set()
-            wait(self.open)
-
-
 def test_what_was_leased_ahead_goes_back_without_an_attempt(monkeypatch):
     monkeypatch.setattr(loop, "_STUCK", 60)  # it would go back too
-    jobs = add(*[{}] * 300)
-    gate = Gate(jobs[200].pk)
+    add(*({"n": n} for n in range(300)))
+    gate = Gate(at=200)
     worker = Worker("process-recycle", gate, shutdown_timeout=0, poll_interval=60)
     with running(worker) as thread:
         wait(gate.reached)
@@ -168,7 +152,7 @@ def test_what_was_leased_ahead_goes_back_without_an_attempt(monkeypatch):
         gate.open.set()
         thread.join(20)
         assert not thread.is_alive()
-    assert gate.began == [job.pk for job in jobs[:201]]
+    assert gate.began == list(range(201))
     left = Job.objects.exclude(state=JobState.COMPLETED)
     assert set(left.values_list("state", "attempts_made", "stalls")) == {("waiting", 0, 0)}
 

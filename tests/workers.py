@@ -58,6 +58,21 @@ def wait(event: threading.Event) -> None:
     assert event.wait(PATIENCE), "the test did not set the event"
 
 
+class Gate:
+    """Quick jobs, then one that stays in its processor until the test lets it go."""
+
+    def __init__(self, at):
+        self.at = at
+        self.reached, self.open = threading.Event(), threading.Event()
+        self.began = []
+
+    def __call__(self, job):
+        self.began.append(job.data["n"])
+        if job.data["n"] == self.at:
+            self.reached.set()
+            wait(self.open)
+
+
 # The database's sessions
 
 
