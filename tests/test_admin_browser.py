@@ -99,7 +99,7 @@ class TestInABrowser(StaticLiveServerTestCase):
         Job.objects.filter(pk=root.pk).update(failed_by=child.pk, failed_reason=f"child {child.pk} failed: KeyError")
         self.open(JOBS)
         self.follow(self.browser.find_element(By.LINK_TEXT, "monthly-report"))
-        self.follow(self.browser.find_element(By.LINK_TEXT, "render-statement"))
+        self.follow(self.browser.find_element(By.LINK_TEXT, "Through a child"))
         assert "KeyError: 'iban'" in self.find(".cv-why").text
         assert self.find(".cv-steps").text.startswith("Failed\nmonthly-report")
         self.follow(self.find("form[action$='/retry/'] button"))

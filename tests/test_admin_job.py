@@ -1,14 +1,14 @@
-"""A job's page: all of its row, its flow as a tree however large, and nothing unescaped."""
+"""A job's page: all of its row, its place in a flow however large, and nothing unescaped."""
 
 import re
 from datetime import timedelta
 from html import unescape
+from urllib.parse import urljoin
 
 import pytest
 from django.utils import timezone
 
-from conveyor_django.admin import flow as flows
-from conveyor_django.admin import job_page
+from conveyor_django.admin import attempts, job_page, neighbours
 from conveyor_django.models import Job, JobError, JobLog, QueueState
 from tests.factories import JobFactory, WorkerProcessFactory
 from tests.test_admin_actions import client_with
@@ -21,8 +21,8 @@ EVIL = "<script>alert(1)</script>"
 def page(admin_client):
     """Fetches the page of a job; its text is unescaped."""
 
-    def get(job):
-        response = admin_client.get(f"{JOBS}{job.pk}/change/")
+    def get(job, query=""):
+        response = admin_client.get(f"{JOBS}{job.pk}/change/{query}")
         assert response.status_code == 200
         response.text_shown = unescape(response.content.decode())
         return response
@@ -32,10 +32,6 @@ def page(admin_client):
 
 def words(response):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.text_shown))
-
-
-def nodes(response):
-    return [row.job.pk for row in response.context["rows"]]
 
 
 def chain(length):
@@ -89,8 +85,8 @@ def test_shows_a_result_of_any_kind(page, value, shown):
 @pytest.mark.parametrize(
     ("fields", "headline"),
     [
-        ({"state": "waiting"}, "Waiting in queue default"),
-        ({"state": "waiting", "queue_name": "pdf"}, "Waiting in queue pdf Queue paused"),
+        ({"state": "waiting"}, "Waiting added "),
+        ({"state": "waiting", "queue_name": "pdf"}, "What it waits for Queue pdf is paused"),
         ({"state": "delayed"}, "Delayed until "),
         ({"state": "completed"}, "Completed ran "),
         ({"state": "cancelled"}, "Cancelled in queue default"),
@@ -134,17 +130,25 @@ def test_a_failure_through_a_child_leads_there(page):
 
 def test_of_a_long_history_the_end_is_shown(page, monkeypatch):
     monkeypatch.setattr(job_page, "MAX_LINES", 3)
-    monkeypatch.setattr(job_page, "MAX_ATTEMPTS", 2)
+    monkeypatch.setattr(attempts, "MAX_ATTEMPTS", 2)
     job = JobFactory(state="failed", attempts_made=4)
     for number in range(1, 5):
         JobLog.objects.create(job=job, text=f"line {number}", created_at=timezone.now())
         JobError.objects.create(job=job, attempt=number, reason="boom", created_at=timezone.now())
-    shown = words(page(job))
+    response = page(job)
+    shown = words(response)
     assert "line 1" not in shown
     assert shown.index("line 2") < shown.index("line 4")
     assert "The last 3 lines." in shown
     assert "Attempt 2" not in shown
     assert "Earlier ones are not shown." in shown
+    earlier = re.search(r'"(\?log=\d+)#cv-log">Earlier', response.text_shown)[1]
+    shown = words(page(job, earlier))
+    assert "line 1" in shown
+    assert "line 2" not in shown
+    assert "Earlier" not in shown.replace("Earlier ones", "")
+    for odd in ("?log=x", "?log=-1", "?log=" + "9" * 40):
+        assert "line 4" in words(page(job, odd))
 
 
 def test_large_values_are_cut(page):
@@ -155,84 +159,77 @@ def test_large_values_are_cut(page):
     assert "r" * 19_000 in shown
 
 
-def test_a_flow_is_a_tree_in_declared_order(page):
-    root = JobFactory(name="report", state="waiting-children", pending_children=2)
-    fetch = JobFactory(name="fetch", state="waiting-children", parent=root)
-    later = JobFactory(name="later", queue_name="pdf", parent=root)
-    below = JobFactory(name="below", parent=fetch)
-    for job in (root, fetch, later, below):
-        response = page(job)
-        assert nodes(response) == [root.pk, fetch.pk, below.pk, later.pk]
-        rows = response.context["rows"]
-        assert [row.level for row in rows] == [0, 1, 2, 1]
-        assert [row.queue for row in rows] == ["default", "", "", "pdf"]
-        assert [row.job.pk for row in rows if row.current] == [job.pk]
-        html = response.content.decode()
-        tree = html[html.index('<ul class="cv-tree">') :]
-        tree = tree[: tree.index("</section>")]
-        assert tree.count("<ul") == tree.count("</ul>") == 3
-        assert tree.count("<li") == tree.count("</li>") == 4
-        assert all(f"{JOBS}{node.pk}/change/" in tree for node in (root, fetch, later, below))
-    assert "report › fetch › below" in " › ".join([step.name for _, step, _ in page(below).context["path"]] + ["below"])
-    assert re.search(r"2 Waiting 2 Waiting-children", words(response))
+def test_a_large_value_is_downloaded_whole_and_without_secrets(page, admin_client):
+    job = JobFactory(data={"text": "d" * 30_000, "password": "hunter2"})
+    url = re.search(r'href="([^"]*)">Download', page(job).text_shown)[1]
+    response = admin_client.get(urljoin(f"{JOBS}{job.pk}/change/", url))
+    assert response["Content-Disposition"] == f'attachment; filename="{job.pk}-data.json"'
+    assert response.json() == {"text": "d" * 30_000, "password": "***"}
+    for user in (client_with("view_job"), client_with("view_payload")):
+        assert user.get(f"{JOBS}{job.pk}/data.json").status_code == 403
+    assert admin_client.post(f"{JOBS}{job.pk}/data.json").status_code == 405
+    assert admin_client.get(f"{JOBS}{JobFactory.build().pk}/data.json").status_code == 404
 
 
-def test_siblings_of_one_name_are_told_apart(page):
-    root = JobFactory(state="waiting-children", pending_children=3)
-    named = JobFactory(name="part", job_id="part-1", parent=root)
-    twin = JobFactory(name="part", parent=root)
-    single = JobFactory(name="other", parent=root)
-    hints = {row.job.pk: row.hint for row in page(root).context["rows"]}
-    assert hints == {root.pk: "", named.pk: "part-1", twin.pk: str(twin.pk)[-12:], single.pk: ""}
+def test_attempts_that_went_well_or_run_are_shown_as_well(page):
+    done = JobFactory(state="completed", attempts_made=2)
+    JobError.objects.create(job=done, attempt=1, reason="boom", created_at=timezone.now())
+    shown = words(page(done))
+    assert shown.index("Attempt 2 It completed.") < shown.index("Attempt 1 boom")
+    worker = WorkerProcessFactory(host="reports-1", pid=4711)
+    shown = words(page(JobFactory(state="active", worker=worker.pk, progress=64)))
+    assert "Attempt 1 It runs. reports-1:4711" in shown
+    assert "Runs on worker reports-1:4711 for" in shown
+    assert "64 % done" in shown
 
 
-def test_a_job_without_a_flow_shows_none(page):
-    assert "cv-flow" not in page(JobFactory()).text_shown
+def test_says_where_in_its_flow_a_job_stands(page):
+    root = JobFactory(name="report", state="waiting-children")
+    middle = JobFactory(name="collect", state="waiting-children", pending_children=3, parent=root)
+    first, second, third = [JobFactory(name=f"part-{n}", parent=middle) for n in range(3)]
+    response = page(second)
+    assert "report › collect › part-1" in " › ".join(
+        [*(step.name for _, step, _ in response.context["path"]), "part-1"]
+    )
+    assert "part-1 2 of 3 Previous Next Whole flow" in words(response)
+    assert f'href="{JOBS}{first.pk}/change/" rel="prev"' in response.text_shown
+    assert f'href="{JOBS}{third.pk}/change/" rel="next"' in response.text_shown
+    assert "1 of 3 Next Whole flow" in words(page(first))
+    assert "3 of 3 Previous Whole flow" in words(page(third))
+    assert "Whole flow" in words(page(root))
+    assert "Whole flow" not in words(page(JobFactory()))
 
 
-def test_the_page_costs_as_many_queries_for_a_small_flow_as_for_a_larger(page, django_assert_max_num_queries):
-    small, large = chain(3), chain(60)
-    page(small[0])
-    counts = []
-    for job in (small[1], large[30]):
-        with django_assert_max_num_queries(15) as queries:
-            page(job)
-        counts.append(len(queries))
-    assert counts[0] == counts[1]
+def test_a_place_is_counted_within_a_bound(page, monkeypatch):
+    monkeypatch.setattr(neighbours, "MAX_COUNT", 3)
+    root = JobFactory(state="waiting-children", pending_children=5)
+    children = [JobFactory(name=f"part-{n}", parent=root) for n in range(5)]
+    assert "part-2 3 of 3+ Previous" in words(page(children[2]))
+    assert "part-3 Previous" in words(page(children[3]))
 
 
-def test_of_a_wide_flow_the_first_and_the_job_itself_are_shown(page, django_assert_max_num_queries):
-    root = JobFactory(state="waiting-children", pending_children=300)
-    children = [JobFactory.build(name="part", parent=root) for _ in range(300)]
-    Job.objects.bulk_create(children)
-    page(root)
-    with django_assert_max_num_queries(18):
-        response = page(children[250])
-    shown = nodes(response)
-    assert len(shown) <= flows.MAX_ROWS
-    assert shown[:3] == [root.pk, children[0].pk, children[1].pk]
-    assert shown[-1] == children[250].pk
-    assert f"{301 - len(shown)} more" in words(response)
-    assert f"?root__exact={root.pk}" in response.text_shown
-
-
-def test_a_flow_thousands_deep_is_shown_around_the_job(page):
-    root = JobFactory.build(state="waiting-children")
-    jobs = [root]
-    while len(jobs) < 5_000:
+def test_the_path_to_a_job_thousands_of_levels_down(page):
+    jobs = [JobFactory.build(name="top", state="waiting-children")]
+    while len(jobs) < 2_999:
         jobs.append(JobFactory.build(name=f"level-{len(jobs)}", state="waiting-children", parent=jobs[-1]))
     jobs.append(JobFactory.build(name="leaf", parent=jobs[-1]))
     Job.objects.bulk_create(jobs, batch_size=500)
-    response = page(jobs[3_000])
-    assert len(nodes(response)) <= flows.MAX_ROWS
-    assert {jobs[0].pk, jobs[100].pk, jobs[2_999].pk, jobs[3_000].pk, jobs[3_001].pk} <= set(nodes(response))
-    shown = words(response)
-    assert "depth 3000" in shown
-    assert "2993 levels" in shown
-    assert f"{5_001 - len(nodes(response))} more" in shown
-    assert response.text_shown.count("cv-indent-8") > 100
-    assert response.text_shown.count("cv-gap") == 1
-    assert page(jobs[0]).status_code == page(jobs[-1]).status_code == 200
+    response = page(jobs[-1])
+    path = [step.name for _, step, _ in response.context["path"]]
+    assert path == ["top", *(f"level-{n}" for n in range(2_993, 2_999))]
+    assert "top 2992 levels" in words(response)
+
+
+def test_as_many_queries_for_a_small_flow_as_for_a_larger(page, django_assert_max_num_queries):
+    small, large = chain(3), chain(9)
+    Job.objects.bulk_create(JobFactory.build(state="completed", parent=large[7]) for _ in range(1_000))
+    page(small[0])
+    counts = []
+    for job in (small[2], large[8]):
+        with django_assert_max_num_queries(27) as queries:
+            page(job)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
 
 
 def test_nothing_on_the_page_is_unescaped(page):

@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from conveyor_django.models import Job, WorkerProcess
+from conveyor_django.models import Job
 from conveyor_django.states import ChildFailurePolicy
 
 from .display import duration, moment
@@ -17,12 +17,12 @@ from .spans import in_flow, ran
 Fact = tuple[str, str | Promise]
 
 
-def facts(job: Job, now: datetime) -> list[tuple[str, list[Fact]]]:
+def facts(job: Job, now: datetime, worker: str) -> list[tuple[str, list[Fact]]]:
     """Headings with what stands below each."""
     return [
         (_("Times"), list(_times(job, now))),
         (_("Options"), list(_options(job))),
-        (_("Lease"), list(_lease(job))),
+        (_("Lease"), list(_lease(job, worker))),
         (_("Identity"), list(_identity(job))),
     ]
 
@@ -48,8 +48,8 @@ def _options(job: Job) -> Iterator[Fact]:
     yield _("Kept"), _kept(job)
 
 
-def _lease(job: Job) -> Iterator[Fact]:
-    yield _("Worker"), _worker(job)
+def _lease(job: Job, worker: str) -> Iterator[Fact]:
+    yield _("Worker"), worker or "–"
     yield _("Claims"), str(job.epoch)
     yield _("Stalls"), _("%(stalls)d of %(max)d") % {"stalls": job.stalls, "max": job.max_stalls}
 
@@ -58,13 +58,6 @@ def _identity(job: Job) -> Iterator[Fact]:
     yield _("Id"), format_html("<code>{}</code>", job.pk)
     yield "job_id", format_html("<code>{}</code>", job.job_id) if job.job_id else "–"
     yield _("Queue"), job.queue_name
-
-
-def _worker(job: Job) -> str:
-    if job.worker is None:
-        return "–"
-    process = WorkerProcess.objects.using(job._state.db).filter(pk=job.worker).first()
-    return str(process or job.worker)
 
 
 def _backoff(backoff: Any) -> str:

@@ -1,49 +1,74 @@
 """What a job's page shows, as the context of its template."""
 
+import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models.functions import Left
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from conveyor_django.models import Job, JobError, QueueState
+from conveyor_django.models import Job
 from conveyor_django.redaction import redact_text
-from conveyor_django.states import FINISHED, UNFINISHED, JobState
+from conveyor_django.states import JobState
 
+from .attempts import attempts_of, worker_names
 from .display import chip, duration, mark, moment, own_words
 from .facts import facts
-from .flow import Flow, flow_of
-from .payload import payload
-from .spans import ran
-from .tree import Link, tree_rows
+from .holds import holds_up
+from .neighbours import Place, place_of
+from .payload import Payload, payload
+from .spans import in_flow, ran
+from .tracebacks import Part, parts_of
+from .waits import waits_for
 
+Link = Callable[..., str]  # the URL of one of the admin's views
 MAX_LINES = 200  # of the log
 MAX_LINE = 2_000  # characters of one
-MAX_ATTEMPTS = 10
-_STEPS = 6  # of a long path, below its root
+_LINE = re.compile(r"[0-9]{1,18}")
 
 
-def job_page(job: Job, link: Link, *, with_payload: bool) -> dict[str, Any]:
+class Progress(NamedTuple):
+    payload: Payload
+    share: int | None  # in per cent, while it runs and where it is a number
+
+
+def job_page(job: Job, link: Link, *, with_payload: bool, log_before: int | None = None) -> dict[str, Any]:
+    """`log_before`: show the lines of the log before that one's id, not the latest ones."""
     now = timezone.now()
-    flow = flow_of(job)
+    place = place_of(job)
+    attempts = attempts_of(job, now)
+    worker = worker_names(job._state.db, [job.worker]).get(job.worker, "") if job.worker else ""
+    is_completed = job.state == JobState.COMPLETED
     return {
         "job": job,
         "chip": chip(job.state),
+        "mark": mark(job.state),
         "headline": headline(job, now),
-        "queue_is_paused": _waits_in_paused_queue(job),
-        "can_retry": job.state in FINISHED,
-        "can_cancel": _can_cancel(job),
-        "data": payload(job.data) if with_payload else None,
-        "result": payload(job.return_value) if with_payload and job.state == JobState.COMPLETED else None,
-        "progress": payload(job.progress) if job.progress is not None else None,
+        "waits": waits_for(job, now),
+        **_hold(job, place, link),
+        "data": payload("data", job.data) if with_payload else None,
+        "result": payload("result", job.return_value) if with_payload and is_completed else None,
+        "progress": _progress(job),
         "reason": own_words(job, job.failed_reason),
         "failed_by_url": link("change", job.failed_by) if job.failed_by else "",
-        "facts": facts(job, now),
-        **_history(job),
-        **_flow(flow, job, link, now),
+        "attempts": attempts,
+        # of the job itself, unless its latest attempt shows the same
+        "traceback": _traceback(job) if job.stacktrace != attempts.stacktrace else [],
+        "worker": worker,
+        "facts": facts(job, now, worker),
+        **_log(job, log_before),
+        **_place(job, place, link),
     }
+
+
+def line_in(request: HttpRequest) -> int | None:
+    """Where in the log the URL asks to look."""
+    asked = request.GET.get("log", "")
+    return int(asked) if _LINE.fullmatch(asked) else None
 
 
 def headline(job: Job, now: datetime) -> str:
@@ -62,56 +87,49 @@ def headline(job: Job, now: datetime) -> str:
             return ngettext("for %d unfinished child", "for %d unfinished children", left) % left
         case JobState.DELAYED:
             return _("until %s") % moment(job.run_at)
+        case JobState.WAITING:
+            return _("added %s ago") % duration(in_flow(job, now))
     return _("ran %s") % duration(span) if span is not None else ""
 
 
-def _waits_in_paused_queue(job: Job) -> bool:
-    paused = QueueState.objects.using(job._state.db).filter(queue_name=job.queue_name, paused_at__isnull=False)
-    return job.state in (JobState.WAITING, JobState.DELAYED) and paused.exists()
+def _progress(job: Job) -> Progress | None:
+    if job.progress is None:
+        return None
+    done = job.progress
+    is_number = isinstance(done, (int, float)) and not isinstance(done, bool)
+    is_share = job.state == JobState.ACTIVE and is_number and 0 <= done <= 100
+    return Progress(payload("progress", done), int(done) if is_share else None)
 
 
-def _can_cancel(job: Job) -> bool:
-    """A finished job may have unfinished descendants; a root is worth a query to know."""
-    if job.state in UNFINISHED or job.pending_children:
-        return True
-    return job.parent_id is None and Job.objects.using(job._state.db).filter(root=job.pk).unfinished().exists()
+def _traceback(job: Job) -> list[Part]:
+    return parts_of(redact_text(job.stacktrace)) if job.stacktrace else []
 
 
-def _history(job: Job) -> dict[str, Any]:
-    attempts = list(job.errors.order_by("-pk")[: MAX_ATTEMPTS + 1])
-    lines = job.logs.annotate(line=Left("text", MAX_LINE)).order_by("-pk").values_list("created_at", "line")
-    log = list(lines[: MAX_LINES + 1])
-    # the newest attempt shows the same traceback
-    stacktrace = "" if attempts and attempts[0].stacktrace == job.stacktrace else job.stacktrace
+def _log(job: Job, before: int | None) -> dict[str, Any]:
+    lines = job.logs.annotate(line=Left("text", MAX_LINE)).order_by("-pk")
+    if before is not None:
+        lines = lines.filter(pk__lt=before)
+    found = list(lines.values_list("pk", "created_at", "line")[: MAX_LINES + 1])
+    shown = found[:MAX_LINES][::-1]
     return {
-        "attempts": [_attempt(error) for error in attempts[:MAX_ATTEMPTS]],
-        "has_more_attempts": len(attempts) > MAX_ATTEMPTS,
-        "stacktrace": redact_text(stacktrace),
-        "log": [(when, redact_text(line)) for when, line in log[:MAX_LINES][::-1]],
-        "has_more_log": len(log) > MAX_LINES,
+        "log": [(when, redact_text(line)) for _pk, when, line in shown],
+        "log_is_earlier": before is not None,
+        "log_earlier": shown[0][0] if len(found) > MAX_LINES else None,
     }
 
 
-def _attempt(error: JobError) -> dict[str, Any]:
-    return {
-        "number": error.attempt,
-        "reason": redact_text(error.reason),
-        "stacktrace": redact_text(error.stacktrace),
-        "ended": error.created_at,
-        "ran": duration(error.created_at - error.started_at) if error.started_at else "",
-    }
+def _hold(job: Job, place: Place, link: Link) -> dict[str, Any]:
+    hold = holds_up(job, place.path[-1] if place.path else None)
+    if hold is None or hold.parent is None:
+        return {"hold": hold}
+    return {"hold": hold, "hold_mark": mark(hold.parent.state), "hold_url": link("change", hold.parent.pk)}
 
 
-def _flow(flow: Flow, job: Job, link: Link, now: datetime) -> dict[str, Any]:
-    if flow.size < 2:
-        return {}
-    path = flow.path_to(job)
-    steps = path if len(path) <= _STEPS + 1 else [path[0], *path[-_STEPS:]]
+def _place(job: Job, place: Place, link: Link) -> dict[str, Any]:
     return {
-        "flow": flow,
-        "rows": tree_rows(flow, job, link, now),
-        "counts": [(chip(state), count) for state, count in flow.counts()],
-        "path": [(mark(step.state), step, link("change", step.pk)) for step in steps],
-        "levels_left_out": job.depth - len(steps),
-        "all_url": f"{link('changelist')}?root__exact={job.root_id}",
+        "place": place,
+        "has_flow": bool(place.path) or job.children.exists(),
+        "path": [(mark(step.state), step, link("change", step.pk)) for step in place.path],
+        "previous_url": link("change", place.previous.pk) if place.previous else "",
+        "next_url": link("change", place.next.pk) if place.next else "",
     }

@@ -8,19 +8,21 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from conveyor_django.models import Job
+from conveyor_django.models import Job, Overview
 
-from . import bulk, search
+from . import bulk, buttons, search
 from .changelist import CappedPaginator, JobChangeList
 from .columns import JobColumns
 from .export import FORMATS, export
 from .filters import WITHIN_FLOW, AddedFilter, FinishedFilter, LevelFilter, QueueFilter
-from .job_page import job_page
-from .payload import may_see_payload
+from .job_page import job_page, line_in
+from .payload import PARTS, as_file, may_see_payload
 
 LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", "added", "finished", *WITHIN_FLOW})
 
@@ -92,7 +94,9 @@ class JobAdmin(JobColumns):
         ]
         view = self.admin_site.admin_view(self.export_view)
         exports = [path(f"export/{kind}/", view, {"kind": kind}, name=f"{info}_{kind}") for kind in FORMATS]
-        return [*verbs, *exports, *super().get_urls()]
+        whole = self.admin_site.admin_view(self.payload_view)
+        parts = [path(f"<uuid:pk>/{part}.json", whole, {"part": part}, name=f"{info}_{part}") for part in PARTS]
+        return [*verbs, *exports, *parts, *super().get_urls()]
 
     def retry_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         return self._verb_view(bulk.RETRY, request, pk, allowed=self.has_retry_permission(request))
@@ -110,6 +114,24 @@ class JobAdmin(JobColumns):
             raise Http404
         self._apply(verb, request, jobs)
         return HttpResponseRedirect(self.link("change", pk))
+
+    def payload_view(self, request: HttpRequest, pk: Any, part: str) -> HttpResponse:
+        """The whole of what the page may show the beginning of only."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        if not (self.has_view_permission(request) and may_see_payload(request)):
+            raise PermissionDenied
+        job = get_object_or_404(self.get_queryset(request), pk=pk)
+        response = HttpResponse(as_file(getattr(job, PARTS[part])), content_type="application/json")
+        response["Content-Disposition"] = f'attachment; filename="{pk}-{part}.json"'
+        return response
+
+    def _resume_url(self, request: HttpRequest) -> str:
+        """Where a queue is resumed, for who may."""
+        if not self.admin_site.is_registered(Overview):
+            return ""
+        overview: Any = self.admin_site.get_model_admin(Overview)
+        return str(overview.link("resume")) if overview.has_pause_permission(request) else ""
 
     def change_view(
         self,
@@ -135,9 +157,12 @@ class JobAdmin(JobColumns):
             "media": self.media,
             "change": True,
             "has_view_permission": True,
-            "may_retry": self.has_retry_permission(request),
-            "may_cancel": self.has_cancel_permission(request),
-            **job_page(job, self.link, with_payload=may_see_payload(request)),
+            "buttons": buttons.for_job(self, request, job),
+            "resume_url": self._resume_url(request),
+            "queue_query": urlencode({"queue_name__exact": job.queue_name, "level": "all"}),
+            "flow_url": f"{self.link('changelist')}?root__exact={job.root_id}",
+            "may_see_payload": may_see_payload(request),
+            **job_page(job, self.link, with_payload=may_see_payload(request), log_before=line_in(request)),
             **(extra_context or {}),
         }
         request.current_app = self.admin_site.name
