@@ -21,13 +21,14 @@ from .changelist import CappedPaginator, JobChangeList
 from .columns import JobColumns
 from .export import FORMATS, export
 from .filters import WITHIN_FLOW, AddedFilter, FinishedFilter, LevelFilter, QueueFilter
+from .flow.views import FlowViews
 from .job_page import job_page, line_in
 from .payload import PARTS, as_file, may_see_payload
 
 LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", "added", "finished", *WITHIN_FLOW})
 
 
-class JobAdmin(JobColumns):
+class JobAdmin(FlowViews, JobColumns):
     actions = ("retry", "cancel")
     list_filter = (LevelFilter, "state", AddedFilter, FinishedFilter, QueueFilter)
     ordering = ("-pk",)  # newest first
@@ -96,7 +97,7 @@ class JobAdmin(JobColumns):
         exports = [path(f"export/{kind}/", view, {"kind": kind}, name=f"{info}_{kind}") for kind in FORMATS]
         whole = self.admin_site.admin_view(self.payload_view)
         parts = [path(f"<uuid:pk>/{part}.json", whole, {"part": part}, name=f"{info}_{part}") for part in PARTS]
-        return [*verbs, *exports, *parts, *super().get_urls()]
+        return [*self.flow_urls(), *verbs, *exports, *parts, *super().get_urls()]
 
     def retry_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         return self._verb_view(bulk.RETRY, request, pk, allowed=self.has_retry_permission(request))
@@ -160,7 +161,7 @@ class JobAdmin(JobColumns):
             "buttons": buttons.for_job(self, request, job),
             "resume_url": self._resume_url(request),
             "queue_query": urlencode({"queue_name__exact": job.queue_name, "level": "all"}),
-            "flow_url": f"{self.link('changelist')}?root__exact={job.root_id}",
+            "flow_url": f"{self.link('flow', job.pk)}#cv-current",
             "may_see_payload": may_see_payload(request),
             **job_page(job, self.link, with_payload=may_see_payload(request), log_before=line_in(request)),
             **(extra_context or {}),

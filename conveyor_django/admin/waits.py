@@ -37,7 +37,7 @@ def waits_for(job: Job, now: datetime) -> list[Check]:
     if job.state not in UNFINISHED or job.state == JobState.ACTIVE:
         return []
     below = _look_below(job) if job.state == JobState.WAITING_CHILDREN else Below()
-    queues = _Queues(job._state.db, [job.queue_name, *below.queues()], now)
+    queues = Queues(job._state.db, [job.queue_name, *below.queues()], now)
     checks = [*_delay(job, now), *_children(job, below), *_queue(job, queues)]
     checks += [check for name in below.queues() for check in _queue_below(name, below, queues)]
     if job.state == JobState.WAITING:
@@ -112,7 +112,7 @@ def _children(job: Job, below: Below) -> Iterator[Check]:
         yield Check("active", text % grouped(below.active))
 
 
-def _queue_below(name: str, below: Below, queues: "_Queues") -> Iterator[Check]:
+def _queue_below(name: str, below: Below, queues: "Queues") -> Iterator[Check]:
     count = below.stuck[name]
     text = ngettext("%s job below it waits there", "%s jobs below it wait there", count) % grouped(count)
     if name in queues.paused:
@@ -134,7 +134,7 @@ def _delay(job: Job, now: datetime) -> Iterator[Check]:
         yield Check("delayed", _("Delayed until %s") % moment(job.run_at), text, is_obstacle=True)
 
 
-def _queue(job: Job, queues: "_Queues") -> Iterator[Check]:
+def _queue(job: Job, queues: "Queues") -> Iterator[Check]:
     name = job.queue_name
     if name in queues.paused:
         yield _paused(name, queues.paused[name])
@@ -181,7 +181,7 @@ def _unserved(name: str, detail: str = "") -> Check:
     return Check("late", _("No worker serves queue %s") % name, detail, is_obstacle=True)
 
 
-class _Queues:
+class Queues:
     """What is known of some queues: which are paused, and who serves them."""
 
     def __init__(self, using: str, names: Iterable[str], now: datetime) -> None:

@@ -4,7 +4,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from .base import Engine
-from .bounded import BoundedCount, BoundedMin
+from .bounded import BoundedCount, BoundedMax, BoundedMin
 from .children import children
 from .leased import place
 from .listener import Listener
@@ -15,6 +15,7 @@ from .turns import Ended, Place, Release, Taking, Turn
 
 __all__ = [
     "BoundedCount",
+    "BoundedMax",
     "BoundedMin",
     "Ended",
     "Engine",

@@ -15,3 +15,9 @@ class BoundedMin(Subquery):
 
     template = "(SELECT MIN(bounded.moment) FROM (%(subquery)s) bounded)"
     output_field = DateTimeField()
+
+
+class BoundedMax(BoundedMin):
+    """The latest one."""
+
+    template = "(SELECT MAX(bounded.moment) FROM (%(subquery)s) bounded)"

@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(fields=['root'], name='conveyor_job_root'),
+            index=models.Index(fields=['root', 'state'], name='conveyor_job_root'),
         ),
         migrations.AddIndex(
             model_name='job',

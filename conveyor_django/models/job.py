@@ -97,7 +97,7 @@ class Job(JobVerbs, JobHandle, models.Model):
             StateIndex(fields=["worker"], of_state=JobState.ACTIVE, name="conveyor_job_active"),
             PartialIndex(fields=["id"], of_state=JobState.WAITING_CHILDREN, name="conveyor_job_parents"),
             SparseIndex(fields=["parent", "id"], where={"parent__isnull": False}, name="conveyor_job_parent"),
-            models.Index(fields=["root"], name="conveyor_job_root"),
+            models.Index(fields=["root", "state"], name="conveyor_job_root"),
             SparseIndex(
                 fields=["queue_name", "job_id"],
                 where={"job_id__isnull": False},

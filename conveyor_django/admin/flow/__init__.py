@@ -1,0 +1,1 @@
+"""The page of a flow: its tree and timeline as one list."""

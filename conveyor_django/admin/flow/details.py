@@ -1,0 +1,64 @@
+"""What the rows of a page need besides the outline: three statements for the jobs that are shown."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from conveyor_django.models import Job, JobError
+from conveyor_django.states import JobState
+
+from ..changelist import with_reason
+from ..waits import Queues
+from .timeline import Attempt
+
+_MAX_ERRORS = 2_000  # attempts that are drawn on one page
+
+
+@dataclass(frozen=True)
+class Details:
+    jobs: dict[UUID, Any]  # with `short_reason` and `has_children`
+    attempts: dict[UUID, list[Attempt]]  # that failed
+    progress: dict[UUID, int]  # in per cent
+    queues: Queues
+    twins: frozenset[tuple[UUID | None, str]]  # parent and name of siblings that need telling apart
+
+
+def read_details(using: str, ids: Collection[UUID], now: datetime) -> Details:
+    children = Job.objects.using(using).filter(parent=OuterRef("pk"))
+    rows: Any = with_reason(Job.objects.using(using).filter(pk__in=ids)).annotate(has_children=Exists(children))
+    jobs = {job.pk: job for job in rows}
+    active = [pk for pk, job in jobs.items() if job.state == JobState.ACTIVE]
+    names = Counter((job.parent_id, job.name) for job in jobs.values())
+    return Details(
+        jobs,
+        _attempts(using, ids),
+        _progress(using, active),
+        Queues(using, {job.queue_name for job in jobs.values()}, now),
+        frozenset(twin for twin, count in names.items() if count > 1),
+    )
+
+
+def _attempts(using: str, ids: Collection[UUID]) -> dict[UUID, list[Attempt]]:
+    found = JobError.objects.using(using).filter(job__in=ids).order_by("-pk")
+    attempts: dict[UUID, list[Attempt]] = defaultdict(list)
+    for pk, started, ended in reversed(found.values_list("job_id", "started_at", "created_at")[:_MAX_ERRORS]):
+        attempts[pk].append((started, ended))
+    return attempts
+
+
+def _progress(using: str, active: Collection[UUID]) -> dict[UUID, int]:
+    if not active:
+        return {}
+    rows = Job.objects.using(using).filter(pk__in=active, progress__isnull=False).values_list("pk", "progress")
+    return {pk: share for pk, said in rows if (share := share_of(said)) is not None}
+
+
+def share_of(progress: Any) -> int | None:
+    """In per cent, where it is a number between 0 and 100."""
+    is_number = isinstance(progress, (int, float)) and not isinstance(progress, bool)
+    return int(progress) if is_number and 0 <= progress <= 100 else None

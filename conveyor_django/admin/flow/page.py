@@ -1,0 +1,174 @@
+"""What the page of a flow shows, as the context of its templates."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.http import Http404
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+
+from conveyor_django.engines import get_engine
+from conveyor_django.models import Job
+from conveyor_django.states import FINISHED, UNFINISHED, JobState
+
+from ..display import duration, grouped, icon
+from ..overview_page import bar
+from .details import read_details
+from .nodes import Node, group_of, id_of
+from .outline import Entry, outline, sample_of
+from .paths import paths
+from .reasons import reasons_of
+from .rows import Link, Row, Rows
+from .sources import Source, counts_of, source_of
+from .timeline import Axis
+from .view import View
+
+MAX_LIVE = 400  # keys that one look of a page that is open asks for
+_BAR = [
+    *(JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED),
+    *(JobState.ACTIVE, JobState.DELAYED, JobState.WAITING_CHILDREN, JobState.WAITING),
+]
+_START_ABOVE = 8  # levels above a job that is deep down
+_DEEP = 30
+
+
+class Count(NamedTuple):
+    state: str
+    icon: Any
+    text: str
+    label: str
+    url: str
+
+
+class Flow:
+    """One look at a flow."""
+
+    def __init__(self, root: Any, link: Link, view: View, asked: UUID | None = None) -> None:
+        self.root = root
+        self._using: str = root._state.db
+        self._link = link
+        self._view = view
+        self._asked = asked
+        self._now: datetime = get_engine(self._using).now()
+        self._counts, self._capped = counts_of(self._using, root.pk)
+        self._size = self._counts.total()
+        end = root.finished_at if root.state in FINISHED and root.finished_at and not self.is_live else self._now
+        self._axis = Axis(root.created_at, max(end, root.created_at), self.is_live)
+
+    @property
+    def is_live(self) -> bool:
+        return any(self._counts[state] for state in UNFINISHED)
+
+    @property
+    def is_alone(self) -> bool:
+        return self._size < 2
+
+    def page(self) -> dict[str, Any]:
+        source = source_of(self._using, self.root.pk, self._size)
+        ways = paths(source, self._asked, only_failed=self._view.mode == "failed")
+        top = self._top(source)
+        entries, is_cut = outline(source, top, self._view, ways)
+        rows = self._rows(entries)
+        return {
+            **self.header(),
+            "rows": rows,
+            "rows_are_cut": is_cut,
+            "go_on": self._go_on(entries) if is_cut else None,
+            "is_part": top.pk != self.root.pk,
+            "modes": [
+                (_("Open all"), self._view.in_mode("all"), self._view.mode == "all"),
+                (_("Fold all"), self._view.in_mode("folded"), self._view.mode == "folded"),
+                (_("Failed only"), self._view.in_mode("failed"), self._view.mode == "failed"),
+            ],
+            "default_view": self._view.in_mode("") if self._view.mode else "",
+        }
+
+    def live(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The rows with these keys as they are now, and groups that have come up beside them."""
+        source = source_of(self._using, self.root.pk, self._size)
+        asked = list(keys)[:MAX_LIVE]
+        ids = [pk for key in asked if (pk := id_of(key))]
+        nodes = source.get(ids)
+        entries = [Entry(0, node=nodes[pk]) for pk in ids if pk in nodes]
+        for parent in dict.fromkeys(pk for key in asked if "." in key and (pk := id_of(key.partition(".")[0]))):
+            entries += self._groups(source, parent, set(nodes))
+        return {**self.header(), "rows": self._rows(entries)}
+
+    def header(self) -> dict[str, Any]:
+        finished = sum(self._counts[state] for state in FINISHED)
+        reasons = reasons_of(self._using, self.root.pk) if self._counts[JobState.FAILED] else None
+        return {
+            "root": self.root,
+            "axis": self._axis,
+            "is_live": self.is_live,
+            "as_of": timezone.localtime(self._now),
+            "started": timezone.localtime(self.root.created_at),
+            "elapsed": duration(self._axis.end - self._axis.start),
+            "finished": grouped(finished),
+            "size": f"{grouped(self._size)}+" if self._capped else grouped(self._size),
+            # rounded down: 100 % never shows early
+            "share": 100 * finished // self._size if self._size else 0,
+            "bar": bar(self._counts, self._size, _BAR) if self._size else [],
+            "counts": list(self._states()),
+            "reasons": reasons,
+            "failed_itself": reasons.itself if reasons else 0,
+            "first_failed": self._link("flow", reasons.first) if reasons and reasons.first else "",
+            "summary": self._summary(finished),
+        }
+
+    def _states(self) -> Iterable[Count]:
+        for state in (_BAR[0], _BAR[1], *_BAR[2:]):
+            if count := self._counts[state]:
+                text = f"{grouped(count)}+" if state in self._capped else grouped(count)
+                query = urlencode({"root__exact": self.root.pk, "state__exact": state, "level": "all"})
+                url = f"{self._link('changelist')}?{query}"
+                yield Count(state, icon(state), text, str(JobState(state).label).lower(), url)
+
+    def _summary(self, finished: int) -> str:
+        said = _("%(finished)s of %(size)s finished") % {"finished": grouped(finished), "size": grouped(self._size)}
+        if failed := self._counts[JobState.FAILED]:
+            said += ", " + _("%s failed") % grouped(failed)
+        return said
+
+    def _top(self, source: Source) -> Node:
+        """The root, unless another is asked for or the asked job is too deep down to be reached from there."""
+        wanted = self._view.top
+        if wanted is None and self._asked:
+            node = source.get([self._asked]).get(self._asked)
+            if node and node.depth > _DEEP:
+                for _hop in range(_START_ABOVE):
+                    node = source.get([node.parent_id])[node.parent_id] if node.parent_id else node
+                wanted = node.pk
+        found = source.get([wanted or self.root.pk, self.root.pk])
+        if self.root.pk not in found:
+            raise Http404  # removed since it was looked up
+        return found.get(wanted or self.root.pk, found[self.root.pk])
+
+    def _rows(self, entries: list[Entry]) -> list[Row]:
+        ids = {node.pk for entry in entries for node in (entry.node, entry.sample) if node}
+        details = read_details(self._using, ids, self._now)
+        return Rows(self._axis, details, self._view, self._link, self._now, self._asked).all(entries)
+
+    def _go_on(self, entries: list[Entry]) -> tuple[str, str] | None:
+        """From the last job that is shown."""
+        last = next((entry.node for entry in reversed(entries) if entry.node), None)
+        if last is None:
+            return None
+        name = Job.objects.using(self._using).filter(pk=last.pk).values_list("name", flat=True).first() or ""
+        return name, View(top=last.pk).query()
+
+    def _groups(self, source: Source, parent_id: UUID, shown: set[UUID]) -> list[Entry]:
+
+        children = source.children(parent_id)
+        if children is None:
+            groups = source.groups(parent_id)
+            total = sum(group.count for group in groups)
+            is_capped = any(group.is_capped for group in groups)
+            return [
+                Entry(0, group=group, of=0 if is_capped else total, sample=sample_of(source, group)) for group in groups
+            ]
+        done = [child for child in children if child.state == JobState.COMPLETED and child.pk not in shown]
+        return [Entry(0, group=group_of(parent_id, JobState.COMPLETED, done))] if done else []
