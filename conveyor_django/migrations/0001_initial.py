@@ -161,11 +161,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=conveyor_django.indexes.SparseIndex(fields=['parent', 'id'], name='conveyor_job_parent', unique=False, where={'parent__isnull': False}),
+            index=conveyor_django.indexes.PartialIndex(fields=['root', 'id'], name='conveyor_job_failed', of_state='failed'),
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(fields=['root', 'state'], name='conveyor_job_root'),
+            index=conveyor_django.indexes.SparseIndex(covers=['state'], fields=['parent', 'id'], name='conveyor_job_parent', unique=False, where={'parent__isnull': False}),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=conveyor_django.indexes.CoveringIndex(covers=['state'], fields=['root'], name='conveyor_job_root'),
         ),
         migrations.AddIndex(
             model_name='job',

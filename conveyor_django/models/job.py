@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from conveyor_django.encoding import MAX_NAME, PortableEncoder, visible
 from conveyor_django.exceptions import InvalidJobState
 from conveyor_django.ids import new_id
-from conveyor_django.indexes import PartialIndex, SparseIndex, StateIndex
+from conveyor_django.indexes import CoveringIndex, PartialIndex, SparseIndex, StateIndex
 from conveyor_django.querysets import JobQuerySet
 from conveyor_django.states import FINISHED, ChildFailurePolicy, JobState
 
@@ -96,8 +96,11 @@ class Job(JobVerbs, JobHandle, models.Model):
             StateIndex(fields=["run_at"], of_state=JobState.DELAYED, name="conveyor_job_delayed"),
             StateIndex(fields=["worker"], of_state=JobState.ACTIVE, name="conveyor_job_active"),
             PartialIndex(fields=["id"], of_state=JobState.WAITING_CHILDREN, name="conveyor_job_parents"),
-            SparseIndex(fields=["parent", "id"], where={"parent__isnull": False}, name="conveyor_job_parent"),
-            models.Index(fields=["root", "state"], name="conveyor_job_root"),
+            PartialIndex(fields=["root", "id"], of_state=JobState.FAILED, name="conveyor_job_failed"),
+            SparseIndex(  # states are counted from the index: as its columns, the claim might be planned through it
+                fields=["parent", "id"], covers=["state"], where={"parent__isnull": False}, name="conveyor_job_parent"
+            ),
+            CoveringIndex(fields=["root"], covers=["state"], name="conveyor_job_root"),
             SparseIndex(
                 fields=["queue_name", "job_id"],
                 where={"job_id__isnull": False},

@@ -39,7 +39,6 @@ class Group:
     parent_id: UUID
     state: str
     count: int
-    is_capped: bool = False  # there may be more
     first: datetime | None = None  # earliest start
     last: datetime | None = None  # latest end
     median: timedelta | None = None  # of how long they ran

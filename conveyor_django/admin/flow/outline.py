@@ -82,8 +82,7 @@ class _Outline:
         total = sum(group.count for group in groups)
         for group in groups:
             if self._view.mode != "failed" or group.state == JobState.FAILED:
-                of = 0 if any(g.is_capped for g in groups) else total
-                yield Entry(level, group=group, of=of, sample=sample_of(self._source, group))
+                yield Entry(level, group=group, of=total, sample=sample_of(self._source, group))
 
     def _narrow(self, node: Node, children: list[Node], level: int) -> Iterator[Entry]:
         if self._view.mode == "failed":

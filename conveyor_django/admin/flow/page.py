@@ -53,7 +53,7 @@ class Flow:
         self._view = view
         self._asked = asked
         self._now: datetime = get_engine(self._using).now()
-        self._counts, self._capped = counts_of(self._using, root.pk)
+        self._counts = counts_of(self._using, root.pk)
         self._size = self._counts.total()
         end = root.finished_at if root.state in FINISHED and root.finished_at and not self.is_live else self._now
         self._axis = Axis(root.created_at, max(end, root.created_at), self.is_live)
@@ -108,7 +108,7 @@ class Flow:
             "started": timezone.localtime(self.root.created_at),
             "elapsed": duration(self._axis.end - self._axis.start),
             "finished": grouped(finished),
-            "size": f"{grouped(self._size)}+" if self._capped else grouped(self._size),
+            "size": grouped(self._size),
             # rounded down: 100 % never shows early
             "share": 100 * finished // self._size if self._size else 0,
             "bar": bar(self._counts, self._size, _BAR) if self._size else [],
@@ -122,10 +122,9 @@ class Flow:
     def _states(self) -> Iterable[Count]:
         for state in (_BAR[0], _BAR[1], *_BAR[2:]):
             if count := self._counts[state]:
-                text = f"{grouped(count)}+" if state in self._capped else grouped(count)
                 query = urlencode({"root__exact": self.root.pk, "state__exact": state, "level": "all"})
                 url = f"{self._link('changelist')}?{query}"
-                yield Count(state, icon(state), text, str(JobState(state).label).lower(), url)
+                yield Count(state, icon(state), grouped(count), str(JobState(state).label).lower(), url)
 
     def _summary(self, finished: int) -> str:
         said = _("%(finished)s of %(size)s finished") % {"finished": grouped(finished), "size": grouped(self._size)}
@@ -166,9 +165,6 @@ class Flow:
         if children is None:
             groups = source.groups(parent_id)
             total = sum(group.count for group in groups)
-            is_capped = any(group.is_capped for group in groups)
-            return [
-                Entry(0, group=group, of=0 if is_capped else total, sample=sample_of(source, group)) for group in groups
-            ]
+            return [Entry(0, group=group, of=total, sample=sample_of(source, group)) for group in groups]
         done = [child for child in children if child.state == JobState.COMPLETED and child.pk not in shown]
         return [Entry(0, group=group_of(parent_id, JobState.COMPLETED, done))] if done else []

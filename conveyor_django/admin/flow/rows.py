@@ -137,9 +137,8 @@ class Rows:
             yield _("ran %s") % duration(span)
 
     def _group(self, entry: Entry, group: Group) -> Row:
-        count = f"{grouped(group.count)}+" if group.is_capped else grouped(group.count)
         label = str(JobState(group.state).label).lower()
-        row = Row(group.key, entry.level, group.state, f"{count} {label}", kind="group")
+        row = Row(group.key, entry.level, group.state, f"{grouped(group.count)} {label}", kind="group")
         row.toggle = self.view.toggled(group.key, is_open=entry.is_open)
         row.is_open = entry.is_open
         if group.median is not None and group.state == JobState.COMPLETED:

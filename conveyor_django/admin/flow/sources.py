@@ -5,19 +5,18 @@ from collections.abc import Collection
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import Count, F
 
-from conveyor_django.engines import BoundedCount, BoundedMax, BoundedMin
+from conveyor_django.engines import BoundedMax, BoundedMin
 from conveyor_django.models import Job
 from conveyor_django.states import FINISHED, JobState
 
-from ..changelist import MAX_COUNT
 from ..overview_queues import read_numbers
 from .nodes import COLUMNS, GROUPED, NARROW, Group, Node, group_of
 
-MAX_FLOW_COUNT = 250_000  # as many jobs as a flow has, unless the site allows more
 SMALL = 2_000  # jobs of a flow that is read whole
-_FEW = 1_000  # members of a group that are sorted here: the database would look through all their siblings
+_SAMPLE = 10_000  # members of a group, at either end, of which is read when they ran
+_ENDS = ("started", "finished")
 
 
 class Source(Protocol):
@@ -63,7 +62,7 @@ class Whole:
 
 
 class ByLevel:
-    """Each of its methods is one statement."""
+    """Each of its methods is one or two statements."""
 
     def __init__(self, using: str, root_id: UUID) -> None:
         self._jobs = Job.objects.using(using).filter(root=root_id).order_by()
@@ -83,28 +82,31 @@ class ByLevel:
         return found if len(found) <= NARROW else None
 
     def groups(self, parent_id: UUID) -> list[Group]:
+        """Counted from the index alone; when they ran is read of the first and the last ones."""
+        children = Job.objects.using(self._using).filter(parent=parent_id)
+        counts = dict(children.order_by().values_list("state").annotate(Count("pk")))
         columns: dict[str, Any] = {}
         for number, state in enumerate(GROUPED):
-            jobs = self._jobs.filter(parent=parent_id, state=state)
-            columns[f"count_{number}"] = BoundedCount(jobs.values("pk")[:MAX_COUNT])
-            if state in FINISHED or state == JobState.ACTIVE:
-                columns[f"first_{number}"] = BoundedMin(jobs.values(moment=F("started_at"))[:MAX_COUNT])
-            if state in FINISHED:
-                columns[f"last_{number}"] = BoundedMax(jobs.values(moment=F("finished_at"))[:MAX_COUNT])
+            if counts.get(state) and (state in FINISHED or state == JobState.ACTIVE):
+                members = children.filter(state=state)
+                started, finished = (members.annotate(moment=F(f"{word}_at")).values("moment") for word in _ENDS)
+                columns[f"first_{number}"] = BoundedMin(started.order_by("pk")[:_SAMPLE])
+                columns[f"last_{number}"] = BoundedMax(finished.order_by("-pk")[:_SAMPLE])
         row = read_numbers(self._using, columns)
-        groups = []
-        for number, state in enumerate(GROUPED):
-            count = row.get(f"count_{number}") or 0
-            first, last = row.get(f"first_{number}"), row.get(f"last_{number}")
-            if count:
-                groups.append(Group(parent_id, state, count, count >= MAX_COUNT, first, last))
-        return groups
+        return [
+            Group(parent_id, state, counts[state], row.get(f"first_{number}"), row.get(f"last_{number}"))
+            for number, state in enumerate(GROUPED)
+            if counts.get(state)
+        ]
 
     def members(self, group: Group, limit: int) -> list[Node]:
-        rows = self._jobs.filter(parent=group.parent_id, state=group.state).values_list(*COLUMNS)
-        if group.count <= _FEW:
-            return sorted(Node(*row) for row in rows[:_FEW])[:limit]
-        return [Node(*row) for row in rows.order_by("pk")[:limit]]
+        """Found by ids first: those come from an index alone, and rare ones aren't looked for among all siblings."""
+        if group.state == JobState.FAILED:
+            jobs = self._jobs.filter(parent=group.parent_id, state=group.state)
+        else:
+            jobs = Job.objects.using(self._using).filter(parent=group.parent_id, state=group.state)
+        ids = list(jobs.order_by("pk").values_list("pk", flat=True)[:limit])
+        return sorted(self.get(ids).values())
 
 
 def source_of(using: str, root_id: UUID, size: int) -> Source:
@@ -114,13 +116,7 @@ def source_of(using: str, root_id: UUID, size: int) -> Source:
     return Whole(sorted(Node(*row) for row in rows))
 
 
-def counts_of(using: str, root_id: UUID) -> tuple[Counter[str], set[str]]:
-    """Of the whole flow, by state, and in which states there may be more."""
+def counts_of(using: str, root_id: UUID) -> Counter[str]:
+    """Of the whole flow, by state: from the index alone."""
     jobs = Job.objects.using(using).filter(root=root_id).order_by()
-    columns = {
-        f"count_{number}": BoundedCount(jobs.filter(state=state).values("pk")[:MAX_FLOW_COUNT])
-        for number, state in enumerate(JobState)
-    }
-    row = read_numbers(using, columns)
-    counts = Counter({str(state): row.get(f"count_{number}") or 0 for number, state in enumerate(JobState)})
-    return counts, {state for state, count in counts.items() if count >= MAX_FLOW_COUNT}
+    return Counter(dict(jobs.values_list("state").annotate(Count("pk"))))
