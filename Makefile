@@ -3,7 +3,7 @@ VENV ?= .venv
 BENCH_VENV ?= .venvs/bench
 export VENV PYTHON DJANGO
 
-.PHONY: help demo test chaos bench lint wheel
+.PHONY: help demo test chaos bench screenshots lint wheel
 
 help:
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -25,6 +25,11 @@ bench: ## speed, beside other queues: PARTS=drain,flows PEERS=celery,huey DB=pos
 	@VENV=$(BENCH_VENV) scripts/venv bench
 	@$(BENCH_VENV)/bin/python -m benchmarks $(if $(PARTS),--parts $(PARTS)) $(if $(PEERS),--peers $(PEERS)) \
 		$(if $(DB),--db $(DB)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
+
+screenshots: ## the pictures of the admin in docs/images, of flows that run meanwhile; needs Chromium
+	@scripts/venv test
+	@folder=$$(mktemp -d) && DATABASE_URL=sqlite:///$$folder/shop.sqlite3 \
+		$(VENV)/bin/python manage.py screenshots docs/images; status=$$?; rm -rf "$$folder"; exit $$status
 
 lint: ## check style, types, floors and migrations
 	@scripts/venv lint

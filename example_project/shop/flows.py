@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
 from conveyor_django import Backoff, ChildFailurePolicy, FlowJob, JobOptions
 from example_project.shop import months
 from example_project.shop.models import Order, Region
 
 HISTORY = 6  # months
+STATEMENTS = 204
 
 
 class EmptyShop(Exception):
@@ -36,6 +38,29 @@ def deploy(version: str) -> FlowJob:
     return FlowJob("deploy", "deploys", data, children=children)
 
 
+def monthly_statements(month: str) -> FlowJob:
+    """A flow of 214 jobs, some of which fail on purpose until they are retried: what the admin is for."""
+    data = {"month": month}
+    places = [{"region": code, "month": month} for code in Region.objects.values_list("code", flat=True)]
+    again = {"attempts": 3, "backoff": {"type": "fixed", "delay": 0.3}}
+    statements = [
+        FlowJob(
+            "render-statement", "pdf", data | {"customer": n}, again | {"job_id": f"{month}-{n:04}-{uuid4().hex[:4]}"}
+        )
+        for n in range(1, STATEMENTS + 1)
+    ]
+    summary = [FlowJob("draw-charts", "reports", data), FlowJob("translate-text", "reports", data)]
+    children = [
+        FlowJob(
+            "collect-data", "warehouse", data, children=[FlowJob("fetch-inventory", "warehouse", p) for p in places]
+        ),
+        FlowJob("render-statements", "pdf", data, children=statements),
+        FlowJob("build-summary", "reports", data, children=summary),
+    ]
+    opts = JobOptions(fail_parent_on_child_failure="ignore")
+    return FlowJob("send-statements", "reports", data, opts=opts, children=children)
+
+
 def policy_demo(policy: str) -> FlowJob:
     """An order is shipped. Printing its label fails on purpose; `policy` says what becomes of the parent."""
     data = {"order": newest_order(), "policy": policy}
@@ -49,9 +74,9 @@ def policy_demo(policy: str) -> FlowJob:
     return FlowJob("ship-order", "orders", data, opts=opts, children=steps)
 
 
-def report_of_latest_month() -> FlowJob:
+def of_latest_month(build: Callable[[str], FlowJob]) -> FlowJob:
     if month := months.latest():
-        return monthly_report(month)
+        return build(month)
     raise EmptyShop
 
 
@@ -68,10 +93,13 @@ class Kind:
     title: str
     text: str
     build: Callable[[], FlowJob]
+    is_small: bool = True  # enough so for a terminal
 
 
 KINDS = {
-    "report": Kind("Monthly report", "Sales, stock and a chart of each region", report_of_latest_month),
+    "report": Kind(
+        "Monthly report", "Sales, stock and a chart of each region", lambda: of_latest_month(monthly_report)
+    ),
     "deploy": Kind("Deploy", "Three levels, and a test that needs two attempts", lambda: deploy("1.0")),
     "fail": Kind(
         "Policy fail", "A child fails, its parent fails with it", lambda: policy_demo(ChildFailurePolicy.FAIL)
@@ -85,5 +113,11 @@ KINDS = {
         "Policy remove",
         "A child fails, its parent is removed",
         lambda: policy_demo(ChildFailurePolicy.REMOVE),
+    ),
+    "statements": Kind(
+        "Monthly statements",
+        "A flow of 214 jobs, three of which fail until they are retried",
+        lambda: of_latest_month(monthly_statements),
+        is_small=False,
     ),
 }

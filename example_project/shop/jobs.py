@@ -155,3 +155,51 @@ def ship_order(job: Job) -> dict[str, Any]:
     """Runs under the policy `ignore` only: then it sees what failed."""
     pause(0.4)
     return {"order": job.data["order"], "without": list(job.get_children_failures().values())}
+
+
+# The statements of a month: many alike, some of which fail until somebody retries them.
+
+
+class RenderTimeout(Exception):
+    pass
+
+
+@processor("pdf", "render-statement")
+def render_statement(job: Job) -> dict[str, Any]:
+    number = job.data["customer"]
+    pause(0.02 + number * 37 % 60 / 1000)
+    is_retried = job.epoch > job.attempts_made
+    if number in (22, 97) and not is_retried:
+        job.log(f"statement {number} did not load, attempt {job.attempts_made}")
+        pause(0.2)
+        raise RenderTimeout("page did not load in 30 s")
+    if number == 141 and not is_retried:
+        job.discard()
+        raise KeyError("iban")
+    return {"pages": 1 + number % 4}
+
+
+@processor("pdf", "render-statements")
+def render_statements(job: Job) -> dict[str, Any]:
+    return {"pages": sum(value["pages"] for value in job.get_children_values().values())}
+
+
+@processor("warehouse", "collect-data")
+def collect_data(job: Job) -> dict[str, Any]:
+    pause(0.2)
+    return {"pieces": sum(value["pieces"] for value in job.get_children_values().values())}
+
+
+@processor("reports", "draw-charts")
+@processor("reports", "translate-text")
+def work_long(job: Job) -> None:
+    for done in range(1, 101):
+        pause(0.15)
+        job.update_progress(done)
+
+
+@processor("reports", "build-summary")
+@processor("reports", "send-statements")
+def conclude(job: Job) -> dict[str, Any]:
+    pause(0.3)
+    return {"parts": len(job.get_children_values())}

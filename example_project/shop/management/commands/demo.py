@@ -69,7 +69,7 @@ class Command(BaseCommand):
         self.say()
 
     def add_flows(self) -> list[Tree]:
-        flows = [kind.build() for kind in KINDS.values()]
+        flows = [kind.build() for kind in KINDS.values() if kind.is_small]
         added = FlowProducer().add_bulk(flows)
         return [Tree(title(result.job), Node.of(flow, result)) for flow, result in zip(flows, added, strict=True)]
 
