@@ -14,6 +14,7 @@ demo: ## run the example: flows of jobs, live in the terminal, and the report th
 
 test: ## run the tests, on each database that can be reached; ARGS="-k words" goes to pytest
 	@scripts/venv test
+	@scripts/axe
 	@$(VENV)/bin/python scripts/run_tests.py $(ARGS)
 
 chaos: ## flows under fire: DB=postgres SEED=7 SECONDS=60 FAULTS=kill,stop; ARGS=--help tells what else there is

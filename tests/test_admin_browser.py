@@ -1,95 +1,22 @@
 """The admin in a real browser, under a Content-Security-Policy that allows nothing inline."""
 
-import os
-import shutil
-
-import pytest
-from django.contrib.auth.models import User
-from django.contrib.staticfiles.testing import StaticLiveServerTestCase
 from django.test import modify_settings
-from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.expected_conditions import staleness_of
-from selenium.webdriver.support.wait import WebDriverWait
 
 from conveyor_django import Queue
 from conveyor_django.models import Job
+from tests.browsers import STRICT_POLICY, BrowserTestCase, needs_browser
 from tests.factories import JobFactory, WorkerProcessFactory
-from tests.processes import PATIENCE
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
 JOBS = "/admin/conveyor_django/job/"
 OVERVIEW = "/admin/conveyor_django/overview/"
 RED, RED_IN_THE_DARK = "rgb(186, 33, 33)", "rgb(255, 143, 133)"
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER) and os.environ.get("CI") != "true",
-    reason="needs chromium and chromedriver",
-)
+pytestmark = needs_browser
 
 
-def strict_policy(get_response):
-    """Middleware: nothing inline, nothing from elsewhere."""
-
-    def middleware(request):
-        response = get_response(request)
-        response["Content-Security-Policy"] = "default-src 'self'; img-src 'self' data:"
-        return response
-
-    return middleware
-
-
-def start_browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-
-
-@modify_settings(MIDDLEWARE={"prepend": f"{__name__}.strict_policy"})
-class TestInABrowser(StaticLiveServerTestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.browser = start_browser()
-        cls.addClassCleanup(cls.browser.quit)
-
-    def setUp(self):
-        self.client.force_login(User.objects.create_superuser("mara"))
-        self.browser.get(f"{self.live_server_url}/static/conveyor_django/admin.css")  # cookies need a page
-        cookie = self.client.cookies["sessionid"]
-        self.browser.add_cookie({"name": "sessionid", "value": cookie.value, "path": "/"})
-        self.browser.get_log("browser")
-        self.screen(1440)
-        self.theme("light")
-
-    def screen(self, width):
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-    def theme(self, preferred):
-        feature = {"name": "prefers-color-scheme", "value": preferred}
-        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-
-    def open(self, path):
-        self.browser.get(self.live_server_url + path)
-
-    def follow(self, element):
-        """Click, and wait for the page that comes."""
-        page = self.find("html")
-        element.click()
-        WebDriverWait(self.browser, PATIENCE).until(staleness_of(page))
-
-    def find(self, selector):
-        return self.browser.find_element(By.CSS_SELECTOR, selector)
-
-    def complaints(self):
-        messages = [entry["message"] for entry in self.browser.get_log("browser")]
-        return [message for message in messages if "/favicon.ico" not in message]  # the browser asks for one by itself
-
+@modify_settings(MIDDLEWARE=STRICT_POLICY)
+class TestInABrowser(BrowserTestCase):
     def colour(self, selector):
         return self.browser.execute_script("return getComputedStyle(arguments[0]).color", self.find(selector))
 
@@ -133,17 +60,14 @@ class TestInABrowser(StaticLiveServerTestCase):
         JobFactory(state="active", parent=JobFactory(state="waiting-children", **long))
         JobFactory(queue_name="q" * 250)
         WorkerProcessFactory(host="h" * 250, queues=["q" * 250])
-        for width in (1440, 800, 390):
+        for width in (1440, 800, 390, 320):
             self.screen(width)
             lists = (JOBS, JOBS + "?level=all", OVERVIEW)
-            for path in (*lists, f"{JOBS}{root.pk}/change/", f"{JOBS}{child.pk}/change/"):
+            pages = (f"{JOBS}{root.pk}/change/", f"{JOBS}{child.pk}/change/", f"{JOBS}{root.pk}/flow/")
+            for path in (*lists, *pages):
                 self.open(path)
-                root_element = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
-                assert self.browser.execute_script(root_element) <= 0, (width, path)
+                assert self.too_wide() <= 0, (width, path)
         assert self.complaints() == []
-
-    def wait_for(self, condition):
-        return WebDriverWait(self.browser, PATIENCE).until(lambda _: condition())
 
     def waiting(self):
         """What the page says, read at once: the element may be replaced at any time."""

@@ -13,10 +13,9 @@ from selenium.webdriver.support.wait import WebDriverWait
 from conveyor_django import progress
 from conveyor_django.models import Job
 
+from .browsers import needs_browser, start_browser
 from .helpers import add, fail, finish, job, node
 from .processes import PATIENCE
-from .test_admin_browser import pytestmark as pytestmark
-from .test_admin_browser import start_browser
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:"
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Report</title>
@@ -29,6 +28,8 @@ ASKED = (
 )
 HIDE = """Object.defineProperty(document, "hidden", { get: () => arguments[0], configurable: true });
 document.dispatchEvent(new Event("visibilitychange"));"""
+
+pytestmark = needs_browser
 
 
 def page(request, name):
