@@ -48,6 +48,8 @@ def job_page(job: Job, link: Link, *, with_payload: bool, log_before: int | None
         "chip": chip(job.state),
         "mark": mark(job.state),
         "headline": headline(job, now),
+        "as_of": timezone.localtime(now),
+        "summary": str(JobState(job.state).label),
         "waits": waits_for(job, now),
         **_hold(job, place, link),
         "data": payload("data", job.data) if with_payload else None,

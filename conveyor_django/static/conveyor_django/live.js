@@ -37,14 +37,17 @@ function show(state) {
 
 // In place
 
+// by which an element is known again
+function nameOf(element) {
+    return element.id || element.getAttribute("href") || element.form?.getAttribute("action") || element.textContent.trim();
+}
+
 function keepingFocus(inside, change) {
     const focus = document.activeElement;
-    const place = inside.contains(focus) ? { id: focus.id, href: focus.getAttribute("href") } : null;
+    const name = inside.contains(focus) ? nameOf(focus) : null;
     change();
-    if (place && !document.contains(focus)) {
-        const same = place.id
-            ? document.getElementById(place.id)
-            : [...page.querySelectorAll("a")].find((link) => link.getAttribute("href") === place.href);
+    if (name && !document.contains(focus)) {
+        const same = [...page.querySelectorAll("a, button, summary, [tabindex]")].find((each) => nameOf(each) === name);
         same?.focus({ preventScroll: true });
     }
 }
@@ -54,15 +57,22 @@ function isBeingCopied(element) {
     return !selection.isCollapsed && element.contains(selection.anchorNode);
 }
 
+// without the tokens of forms, which are new each time
+const contentOf = (element) => element.innerHTML.replace(/(name="csrfmiddlewaretoken" value=")[^"]*/g, "$1");
+
 function fill(here, there) {
-    if (here.innerHTML !== there.innerHTML && !isBeingCopied(here)) {
+    if (contentOf(here) !== contentOf(there) && !isBeingCopied(here)) {
+        const known = new Map([...here.querySelectorAll("details")].map((each) => [titleOf(each), each.open]));
         keepingFocus(here, () => here.replaceChildren(...document.importNode(there, true).childNodes));
+        for (const each of here.querySelectorAll("details")) each.open = known.get(titleOf(each)) ?? each.open;
     }
     for (const name of ["class", "data-summary", "data-ended"]) {
         if (there.hasAttribute(name)) here.setAttribute(name, there.getAttribute(name));
         else here.removeAttribute(name);
     }
 }
+
+const titleOf = (details) => details.querySelector("summary").textContent.trim();
 
 const rowOf = (key, within = page) => within.querySelector(`[data-key="${CSS.escape(key)}"]`);
 
@@ -145,7 +155,7 @@ async function ask() {
     }
     isAsking = false;
     clearTimeout(timer);
-    if (isOver()) heard.parentElement.hidden = page.hasAttribute("data-ends");
+    if (isOver()) hideHeard();
     else timer = setTimeout(ask, wait);
 }
 
@@ -190,7 +200,15 @@ button.addEventListener("click", () => {
 });
 document.addEventListener("visibilitychange", ask);
 
-label();
-button.hidden = false;
-show(isPaused() ? "paused" : "live");
-timer = setTimeout(ask, EVERY);
+function hideHeard() {
+    heard.hidden = button.hidden = true;
+}
+
+if (isOver()) {
+    hideHeard();
+} else {
+    label();
+    button.hidden = false;
+    show(isPaused() ? "paused" : "live");
+    timer = setTimeout(ask, EVERY);
+}
