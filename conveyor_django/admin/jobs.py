@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import django
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
@@ -156,8 +157,7 @@ class JobAdmin(FlowViews, JobColumns):
             "original": job.name,  # ends the breadcrumbs
             "opts": self.opts,
             "media": self.media,
-            "change": True,
-            "has_view_permission": True,
+            "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
             "buttons": buttons.for_job(self, request, job),
             "resume_url": self._resume_url(request),
             "queue_query": urlencode({"queue_name__exact": job.queue_name, "level": "all"}),

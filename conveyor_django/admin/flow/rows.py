@@ -76,7 +76,8 @@ class Rows:
 
     def all(self, entries: list[Entry]) -> list[Row]:
         rows = [row for entry in entries if (row := self.row(entry))]
-        for row, following in zip(rows, [*(later.level for later in rows[1:]), 0], strict=True):
+        levels = [row.level for row in rows] + [0]
+        for row, following in zip(rows, levels[1:], strict=True):
             row.opens = following > row.level
             row.closes = range(row.level - following)
         return rows
