@@ -32,7 +32,7 @@ def holds_up(job: Job, parent: Any) -> Hold | None:
         text = ngettext("waits for it and for %s other child.", "waits for it and for %s other children.", others)
         return Hold(parent, text % grouped(others))
     if parent.state == JobState.FAILED and parent.failed_by:
-        failed = _unsuccessful_siblings(job)
+        failed = unsuccessful_siblings(job)
         text = ngettext(
             "waits for it and stays failed while %s other child is.",
             "waits for it and stays failed while %s other children are.",
@@ -52,7 +52,7 @@ def _after_its_end(job: Job, parent: Any) -> Hold | None:
     return None
 
 
-def _unsuccessful_siblings(job: Job) -> int:
+def unsuccessful_siblings(job: Job) -> int:
     siblings = Job.objects.using(job._state.db).filter(parent=job.parent_id).order_by("-pk")
     states = list(siblings.values_list("state", flat=True)[:_MAX_READ])
     return sum(state in UNSUCCESSFUL for state in states)

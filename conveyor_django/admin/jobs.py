@@ -1,13 +1,13 @@
-"""The admin of jobs: a list, a page for each, and the two verbs."""
+"""The admin of jobs: a list, and a page for each; what can be done to them is in `actions`."""
 
 from typing import Any
 
 import django
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -17,7 +17,10 @@ from django.utils.translation import gettext_lazy as _
 
 from conveyor_django.models import Job, Overview
 
-from . import bulk, buttons, search
+from . import buttons, search
+from .actions.edit import EditView
+from .actions.job_verbs import JobVerbViews
+from .actions.list_actions import ListActions
 from .changelist import CappedPaginator, JobChangeList
 from .columns import JobColumns
 from .export import FORMATS, export
@@ -29,8 +32,7 @@ from .payload import PARTS, as_file, may_see_payload
 LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", "added", "finished", *WITHIN_FLOW})
 
 
-class JobAdmin(FlowViews, JobColumns):
-    actions = ("retry", "cancel")
+class JobAdmin(ListActions, JobVerbViews, EditView, FlowViews, JobColumns):
     list_filter = (LevelFilter, "state", AddedFilter, FinishedFilter, QueueFilter)
     ordering = ("-pk",)  # newest first
     paginator = CappedPaginator
@@ -64,58 +66,15 @@ class JobAdmin(FlowViews, JobColumns):
             return HttpResponseRedirect(self.link("changelist"))
         return export(request, jobs, kind, with_payload=may_see_payload(request))
 
-    # The verbs
-
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        return self.may(request, "retry")
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return self.may(request, "cancel")
-
-    @admin.action(permissions=["retry"], description=_("Retry selected %(verbose_name_plural)s"))
-    def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self._apply(bulk.RETRY, request, queryset)
-
-    @admin.action(permissions=["cancel"], description=_("Cancel selected %(verbose_name_plural)s"))
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self._apply(bulk.CANCEL, request, queryset)
-
-    def _apply(self, verb: bulk.Verb, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        outcome = bulk.apply(verb, queryset, request.user.pk)
-        level = messages.WARNING if outcome.skipped or outcome.left else messages.SUCCESS
-        self.message_user(request, str(outcome), level)
-
     # A job's page
 
     def get_urls(self) -> list[URLPattern]:
         info = f"{self.opts.app_label}_{self.opts.model_name}"
-        views = {"retry": self.retry_view, "cancel": self.cancel_view}
-        verbs = [
-            path(f"<uuid:pk>/{verb}/", self.admin_site.admin_view(view), name=f"{info}_{verb}")
-            for verb, view in views.items()
-        ]
         view = self.admin_site.admin_view(self.export_view)
         exports = [path(f"export/{kind}/", view, {"kind": kind}, name=f"{info}_{kind}") for kind in FORMATS]
         whole = self.admin_site.admin_view(self.payload_view)
         parts = [path(f"<uuid:pk>/{part}.json", whole, {"part": part}, name=f"{info}_{part}") for part in PARTS]
-        return [*self.flow_urls(), *verbs, *exports, *parts, *super().get_urls()]
-
-    def retry_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        return self._verb_view(bulk.RETRY, request, pk, allowed=self.has_retry_permission(request))
-
-    def cancel_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        return self._verb_view(bulk.CANCEL, request, pk, allowed=self.has_cancel_permission(request))
-
-    def _verb_view(self, verb: bulk.Verb, request: HttpRequest, pk: Any, *, allowed: bool) -> HttpResponse:
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        if not (allowed and self.has_view_permission(request)):
-            raise PermissionDenied
-        jobs = self.get_queryset(request).filter(pk=pk)
-        if not jobs.exists():
-            raise Http404
-        self._apply(verb, request, jobs)
-        return HttpResponseRedirect(self.link("change", pk))
+        return [*self.flow_urls(), *self.verb_urls(), *self.edit_urls(), *exports, *parts, *super().get_urls()]
 
     def payload_view(self, request: HttpRequest, pk: Any, part: str) -> HttpResponse:
         """The whole of what the page may show the beginning of only."""

@@ -108,7 +108,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'job',
                 'verbose_name_plural': 'jobs',
-                'permissions': [('retry_job', 'Can retry jobs'), ('cancel_job', 'Can cancel jobs'), ('view_payload', 'Can see data and results of jobs')],
+                'permissions': [('retry_job', 'Can retry jobs'), ('cancel_job', 'Can cancel jobs'), ('edit_job', 'Can change priority and data of jobs, and run delayed ones now'), ('remove_job', 'Can remove jobs and clean queues'), ('view_payload', 'Can see data and results of jobs')],
             },
         ),
         migrations.CreateModel(

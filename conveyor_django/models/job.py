@@ -85,6 +85,8 @@ class Job(JobVerbs, JobHandle, models.Model):
         permissions = [
             ("retry_job", _("Can retry jobs")),
             ("cancel_job", _("Can cancel jobs")),
+            ("edit_job", _("Can change priority and data of jobs, and run delayed ones now")),
+            ("remove_job", _("Can remove jobs and clean queues")),
             ("view_payload", _("Can see data and results of jobs")),
         ]
         indexes = [

@@ -7,16 +7,17 @@ from conveyor_django import ports
 from conveyor_django.engines import Place, children, place
 
 from . import queues
-from .cancel import cancel
+from .cancel import cancel, cancel_some
 from .check import Fault, Found, find, find_in_parents
 from .claim import Claiming, unpaused
-from .edit import change_delay, change_priority, update_data
+from .edit import change_delay, change_priority, change_priority_some, replace_data, update_data
 from .enqueue import enqueue
+from .locking import Reached
 from .mend import mend
-from .promote import next_due, promote, promote_due, promote_queue
-from .remove import remove
+from .promote import next_due, promote, promote_due, promote_queue, promote_some
+from .remove import remove, remove_some
 from .rescue import declare_dead, give_back, rescue_stalled
-from .retry import retry
+from .retry import retry, retry_some
 from .tidy import tidy
 from .turn import Done, claim, finish, turn
 
@@ -26,9 +27,12 @@ __all__ = [
     "Fault",
     "Found",
     "Place",
+    "Reached",
     "cancel",
+    "cancel_some",
     "change_delay",
     "change_priority",
+    "change_priority_some",
     "claim",
     "declare_dead",
     "enqueue",
@@ -42,11 +46,15 @@ __all__ = [
     "promote",
     "promote_due",
     "promote_queue",
+    "promote_some",
     "provide_verbs",
     "queues",
     "remove",
+    "remove_some",
+    "replace_data",
     "rescue_stalled",
     "retry",
+    "retry_some",
     "tidy",
     "turn",
     "unpaused",

@@ -10,7 +10,7 @@ from conveyor_django.states import UNFINISHED
 
 from . import moves
 from .climb import children_ended, reach_of_failure
-from .locking import require
+from .locking import Reached, require
 from .work import Work
 
 
@@ -19,27 +19,39 @@ def cancel(using: str, ids: Iterable[UUID]) -> int:
 
     Raises `InvalidJobState` for a finished job without unfinished descendants.
     """
-    engine = get_engine(using)
-    targets = set(ids)
+    return len(_cancel(using, set(ids), is_strict=True).all)
 
-    def step() -> int:
+
+def cancel_some(using: str, ids: Iterable[UUID]) -> Reached:
+    """Leaves alone finished jobs without unfinished descendants."""
+    return _cancel(using, set(ids), is_strict=False)
+
+
+def _cancel(using: str, targets: set[UUID], *, is_strict: bool) -> Reached:
+    engine = get_engine(using)
+
+    def step() -> Reached:
         parents = list(Job.objects.using(using).filter(pk__in=targets).values_list("parent_id", flat=True))
         reach = reach_of_failure(engine, parents)
         subtree = engine.subtree_ids(targets)
         work = Work(engine, engine.lock_jobs(subtree | reach.ids), reach.whole)
-        top = require(work.rows, targets)
-        cancelled = _cancel_within(work, top)
+        top = require(work.rows, targets if is_strict else targets & work.rows.keys())
+        cancelled, idle = _cancel_within(work, top)
+        if is_strict and idle:
+            raise InvalidJobState(f"job {idle[0].pk} is {idle[0].state} and nothing below it is unfinished")
         children_ended(work, [job for job in top if job.pk in cancelled and job.parent_id not in subtree])
         work.save()
-        return len(cancelled)
+        return Reached({job.pk for job in top} - {job.pk for job in idle}, cancelled)
 
     return engine.transact(step)
 
 
-def _cancel_within(work: Work, top: list[Job]) -> set[UUID]:
+def _cancel_within(work: Work, top: list[Job]) -> tuple[set[UUID], list[Job]]:
+    """What is cancelled, and those of `top` at and below which nothing was unfinished."""
     children = work.children()
     cancelled: set[UUID] = set()
     seen: set[UUID] = set()
+    idle: list[Job] = []
     for target in reversed(top):  # parents first: what they take along isn't looked at again
         found = len(cancelled)
         stack = [target]
@@ -55,5 +67,5 @@ def _cancel_within(work: Work, top: list[Job]) -> set[UUID]:
             elif job.pending_children:
                 work.set(job, pending_children=0)  # all below is cancelled
         if len(cancelled) == found and target.pk not in cancelled:
-            raise InvalidJobState(f"job {target.pk} is {target.state} and nothing below it is unfinished")
-    return cancelled
+            idle.append(target)
+    return cancelled, idle

@@ -1,9 +1,17 @@
 """Small steps that transitions share around their locks."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 from uuid import UUID
 
 from conveyor_django.models import Job
+
+
+class Reached(NamedTuple):
+    """What came of a verb that leaves alone the jobs whose state does not allow it, and those that are gone."""
+
+    asked: set[UUID]  # those of the ids asked for that it was done to
+    all: set[UUID]  # these, and what went along: descendants, parents that reopened
 
 
 def require(rows: Mapping[UUID, Job], ids: Iterable[UUID]) -> list[Job]:

@@ -10,7 +10,7 @@ from conveyor_django.exceptions import InvalidJobState
 from conveyor_django.models import Job
 from conveyor_django.states import JobState
 
-from .locking import require
+from .locking import Reached, require
 from .moves import make_ready
 from .work import Work
 
@@ -33,11 +33,19 @@ def promote(using: str, ids: Iterable[UUID]) -> None:
     engine.transact(step)
 
 
+def promote_some(using: str, ids: Iterable[UUID]) -> Reached:
+    """Leaves alone jobs that are not delayed."""
+    engine = get_engine(using)
+    targets = set(ids)
+    ready = engine.transact(partial(_promote_delayed, engine, targets))
+    return Reached(ready, ready)
+
+
 def promote_queue(using: str, queue_name: str) -> int:
     """Promote all delayed jobs of a queue; returns how many."""
     engine = get_engine(using)
     ids = Job.objects.using(using).in_queue(queue_name).delayed().values_list("pk", flat=True)
-    return sum(engine.transact(partial(_promote_delayed, engine, chunk)) for chunk in engine.chunks(ids))
+    return sum(len(engine.transact(partial(_promote_delayed, engine, chunk))) for chunk in engine.chunks(ids))
 
 
 def next_due(using: str) -> float | None:
@@ -60,7 +68,7 @@ def promote_due(using: str) -> float | None:
             return 0.05  # others are at it
 
 
-def _promote_delayed(engine: Engine, ids: Collection[UUID], until: datetime | None = None) -> int:
+def _promote_delayed(engine: Engine, ids: Collection[UUID], until: datetime | None = None) -> set[UUID]:
     work = Work(engine, engine.lock_jobs(ids, skip_locked=until is not None))
     ready = [
         job
@@ -70,4 +78,4 @@ def _promote_delayed(engine: Engine, ids: Collection[UUID], until: datetime | No
     for job in ready:
         make_ready(work, job)
     work.save()
-    return len(ready)
+    return {job.pk for job in ready}

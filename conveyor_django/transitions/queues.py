@@ -42,13 +42,14 @@ def is_paused(using: str, queue_name: str) -> bool:
     return QueueState.objects.using(using).filter(queue_name=queue_name, paused_at__isnull=False).exists()
 
 
-def drain(using: str, queue_name: str) -> int:
-    """Remove what waits: waiting, delayed and waiting-children jobs with their subtrees."""
-    return remove_where(using, lambda: _jobs(using, queue_name, QUEUED))
+def drain(using: str, queue_name: str, limit: int | None = None) -> int:
+    """Remove what waits: waiting, delayed and waiting-children jobs with their subtrees; about `limit` of them."""
+    return remove_where(using, lambda: _jobs(using, queue_name, QUEUED), limit=limit)
 
 
-def clean(using: str, queue_name: str, state: JobState, older_than: float) -> int:
-    """Remove jobs in one state that finished (or were added, while unfinished) over `older_than` seconds ago."""
+def clean(using: str, queue_name: str, state: JobState, older_than: float, limit: int | None = None) -> int:
+    """Remove jobs in one state that finished (or were added, while unfinished) over `older_than` seconds ago; about
+    `limit` of them."""
     if state == JobState.ACTIVE:
         raise InvalidJobState("active jobs can't be cleaned: cancel them")
     before = get_engine(using).now() - timedelta(seconds=older_than)
@@ -57,7 +58,7 @@ def clean(using: str, queue_name: str, state: JobState, older_than: float) -> in
     def candidates() -> JobQuerySet:
         return _jobs(using, queue_name, [state]).filter(**{f"{age}__lte": before})
 
-    return remove_where(using, candidates, finished_parent=True)
+    return remove_where(using, candidates, finished_parent=True, limit=limit)
 
 
 def obliterate(using: str, queue_name: str, *, force: bool = False) -> int:

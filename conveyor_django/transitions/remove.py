@@ -10,7 +10,7 @@ from conveyor_django.models import Job
 from conveyor_django.querysets import JobQuerySet
 from conveyor_django.states import FINISHED, UNFINISHED, JobState
 
-from .locking import parent_ids, require
+from .locking import Reached, parent_ids, require
 from .moves import release_if_done
 from .work import Work
 
@@ -36,6 +36,20 @@ def remove(using: str, ids: Iterable[UUID], *, force: bool = False, must_exist: 
     return engine.transact(step)
 
 
+def remove_some(using: str, ids: Iterable[UUID]) -> Reached:
+    """Leaves alone jobs that are active, or above one that is."""
+    engine = get_engine(using)
+    targets = set(ids)
+
+    def step() -> Reached:
+        work = _lock(engine, targets)
+        top = require(work.rows, targets & work.rows.keys() - _holding(work, ACTIVE))
+        _take(work, top)
+        return Reached({job.pk for job in top}, work.removed)
+
+    return engine.transact(step)
+
+
 def remove_where(
     using: str,
     candidates: Callable[[], JobQuerySet],
@@ -43,16 +57,17 @@ def remove_where(
     sparing: frozenset[JobState] = ACTIVE,
     finished_parent: bool = False,
     chunk: int = _CHUNK,
+    limit: int | None = None,
 ) -> int:
     """Remove the jobs that `candidates` finds, a chunk a transaction; returns how many rows went.
 
-    Left alone is a job whose subtree holds one in a state of `sparing`, and with `finished_parent` one
-    whose parent is unfinished.
+    Ends after the chunk that reached `limit`. Left alone is a job whose subtree holds one in a state of `sparing`,
+    and with `finished_parent` one whose parent is unfinished.
     """
     engine = get_engine(using)
     taken = 0
     ids = list(candidates().order_by("-pk").values_list("pk", flat=True)[:chunk])  # parents before children
-    while ids:
+    while ids and (limit is None or taken < limit):
         taken += engine.transact(partial(_remove_some, engine, candidates, ids, sparing, finished_parent))
         ids = list(candidates().filter(pk__lt=ids[-1]).order_by("-pk").values_list("pk", flat=True)[:chunk])
     return taken

@@ -14,7 +14,7 @@ from conveyor_django.models import Job
 from conveyor_django.states import FINISHED, UNSUCCESSFUL, ChildFailurePolicy, JobState
 
 from .climb import through_child
-from .locking import parent_ids, require
+from .locking import Reached, parent_ids, require
 from .moves import make_ready
 from .work import Work
 
@@ -44,6 +44,13 @@ def retry(using: str, ids: Iterable[UUID], *, only_finished: bool = False) -> di
         return {pk: before[pk] for pk in reopened}
 
     return engine.transact(step)
+
+
+def retry_some(using: str, ids: Iterable[UUID]) -> Reached:
+    """Leaves alone unfinished jobs."""
+    targets = set(ids)
+    reopened = set(retry(using, targets, only_finished=True))
+    return Reached(targets & reopened, reopened)
 
 
 def _refuse_unfinished(jobs: list[Job]) -> None:

@@ -17,6 +17,7 @@ from django.utils.http import quote_etag
 from conveyor_django.models import Job
 
 from ..base import ReadOnlyAdmin, inert
+from ..buttons import for_flow
 from .page import Flow
 from .view import View
 
@@ -41,6 +42,7 @@ class FlowViews(ReadOnlyAdmin):
         flow = Flow(root, self.link, View.from_query(request.GET), asked=job.pk if job.parent_id else None)
         if flow.is_alone:
             return HttpResponseRedirect(self.link("change", job.pk))
+        page = flow.page()
         context = {
             **self.admin_site.each_context(request),
             "title": root.name,
@@ -49,7 +51,8 @@ class FlowViews(ReadOnlyAdmin):
             "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
             "live_url": self.link("flow_live", root.pk),
             "job_url": self.link("change", root.pk),
-            **flow.page(),
+            **page,
+            **self._steering(request, root, page),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, _PAGE, context)
@@ -61,11 +64,16 @@ class FlowViews(ReadOnlyAdmin):
         _job, root = self._job_and_root(request, pk)
         flow = Flow(root, self.link, View.from_query(request.GET))
         context = flow.live(request.GET.get("keys", "").split(","))
+        context.update(self._steering(request, root, context))
         request.current_app = self.admin_site.name
         response = TemplateResponse(request, _LIVE, context).render()
         etag = quote_etag(hashlib.sha256(response.content).hexdigest())
         response["ETag"] = etag
         return get_conditional_response(request, etag=etag, response=response) or response
+
+    def _steering(self, request: HttpRequest, root: Job, shown: dict[str, Any]) -> dict[str, Any]:
+        buttons = for_flow(self, request, root, shown["failed_itself"])
+        return {"buttons": buttons, "next_url": self.link("flow", root.pk)}
 
     def _refused(self, request: HttpRequest) -> HttpResponse | None:
         if not self.has_view_permission(request):

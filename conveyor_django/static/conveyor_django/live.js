@@ -47,7 +47,7 @@ function keepingFocus(inside, change) {
     const name = inside.contains(focus) ? nameOf(focus) : null;
     change();
     if (name && !document.contains(focus)) {
-        const same = [...page.querySelectorAll("a, button, summary, [tabindex]")].find((each) => nameOf(each) === name);
+        const same = [...document.querySelectorAll("a, button, summary, [tabindex]")].find((each) => nameOf(each) === name);
         same?.focus({ preventScroll: true });
     }
 }

@@ -1,0 +1,71 @@
+"""The page that asks before something is done, and says to how many jobs."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import django
+from django import forms
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
+
+from conveyor_django.exceptions import InvalidNode
+from conveyor_django.options import JobOptions
+
+from ..base import ReadOnlyAdmin
+
+MAX_COUNT = 100_000  # no further is counted
+_PAGE = "admin/conveyor_django/ask.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    title: str
+    lines: list[str]
+    button: Any
+    back: str  # URL
+    back_text: Any = _("No, take me back")
+    is_danger: bool = False
+    hidden: list[tuple[str, str]] = field(default_factory=list)
+    form: forms.Form | None = None
+    above: tuple[str, str] | None = None  # name and URL for the breadcrumbs: where the list is not what is above
+
+
+class PriorityForm(forms.Form):
+    priority = forms.IntegerField(label=_("Priority"), help_text=_("A whole number; 0 is the default."))
+
+    def clean_priority(self) -> int:
+        priority: int = self.cleaned_data["priority"]
+        try:
+            JobOptions(priority=priority)
+        except InvalidNode as error:
+            raise forms.ValidationError(str(error)) from None
+        return priority
+
+
+def confirmed(request: HttpRequest) -> bool:
+    return request.POST.get("confirm") == "yes"
+
+
+def safe_next(request: HttpRequest) -> str:
+    """The page of this site that was asked for, "" for another site's."""
+    asked = request.POST.get("next", "") or request.GET.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
+    return asked if is_ours else ""
+
+
+def ask(admin: ReadOnlyAdmin, request: HttpRequest, question: Question) -> TemplateResponse:
+    above = question.above or (admin.opts.verbose_name_plural.capitalize(), admin.link("changelist"))
+    context = {
+        **admin.admin_site.each_context(request),
+        "title": question.title,
+        "opts": admin.opts,
+        "media": admin.media,
+        "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
+        "above": above[0],
+        "above_url": above[1],
+        "question": question,
+    }
+    request.current_app = admin.admin_site.name
+    return TemplateResponse(request, _PAGE, context)
