@@ -10,7 +10,7 @@ from django.db import router
 from django.db.models import Count
 
 from .conf import Settings, get_settings
-from .encoding import check_name, kind, shown, text_of
+from .encoding import MAX_NAME, check_name, kind, shown, text_of
 from .exceptions import InvalidNode
 from .flatten import listed, make_job
 from .ids import new_id, new_ids
@@ -90,9 +90,9 @@ class Queue:
         counted = self._jobs().values_list("state").annotate(Count("pk")).order_by()
         return {**dict.fromkeys(JobState.values, 0), **dict(counted)}
 
-    def pause(self) -> None:
-        """Workers take no more jobs from it until `resume()`."""
-        queues.pause(self.using, self.name)
+    def pause(self, *, by: str = "") -> None:
+        """Workers take no more jobs from it until `resume()`; `by` is who did it, for the admin."""
+        queues.pause(self.using, self.name, by[:MAX_NAME])
 
     def resume(self) -> None:
         queues.resume(self.using, self.name)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from conveyor_django import Queue
 from conveyor_django.admin import overview_flows, overview_page, overview_queues
-from conveyor_django.models import Job, JobError, QueueState
+from conveyor_django.models import Job, JobError, QueueMinute, QueueState
 from conveyor_django.states import UNFINISHED
 from tests.factories import JobFactory, WorkerProcessFactory
 from tests.test_admin import EVIL
@@ -76,7 +76,31 @@ def test_a_queue_says_how_many_jobs_are_in_each_state_and_how_long_the_oldest_wa
     assert line["oldest"].startswith("4 min 1")
     assert "oldest 4 min 1" in text(response)
     figures = {str(label): value for label, value, *_ in response.context["figures"]}
-    assert figures == {"Waiting": "3", "Active": "2", "Delayed": "1", "Waiting-children": "1", "Failed": "1"}
+    rates = {"Finished per minute": "0", "Waited, median": "–"}  # no worker has counted anything
+    assert figures == {"Waiting": "3", "Active": "2", "Failed": "1", **rates}
+
+
+def test_rates_and_times_are_those_that_workers_counted(admin_client):
+    last_minute = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=1)
+    spreads = {"waited": {"30": 40}, "ran": {"20": 38, "40": 2}}
+    QueueMinute.objects.create(queue_name="pdf", minute=last_minute, completed=39, failed=1, **spreads)
+    response = admin_client.get(OVERVIEW)
+    _, line = queue_line(response, "pdf")
+    assert (line["per_minute"], line["failure_rate"]) == ("40", "2.5 %")
+    assert line["waited_median"] == "2.3 s"
+    assert line["ran_median"] == "0.1 s"
+    assert line["ran_most"] != line["ran_median"]
+    assert len(line["sparkline"].ticks) == 1
+    figures = {str(label): (value, note, below) for label, value, note, below in response.context["figures"]}
+    assert figures["Finished per minute"] == ("40", "", "40 in the last hour")
+    assert figures["Failed"][1] == "2.5 %"
+    assert figures["Waited, median"][0] == "2.3 s"
+
+
+def test_who_paused_a_queue_is_named(admin_client, admin_user):
+    JobFactory(queue_name="pdf")
+    admin_client.post(f"{OVERVIEW}pause/", {"queue": "pdf"})
+    assert f"paused by {admin_user} for" in text(admin_client.get(OVERVIEW))
 
 
 def test_failed_are_jobs_that_failed_by_themselves_in_the_window(admin_client):

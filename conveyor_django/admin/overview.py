@@ -108,7 +108,7 @@ class OverviewAdmin(ReadOnlyAdmin):
             said = _("Queue %s was paused already.") if is_to_pause else _("Queue %s was not paused.")
             self.message_user(request, said % queue.name, messages.WARNING)
         elif is_to_pause:
-            queue.pause()
+            queue.pause(by=str(request.user))
             self._log(request, queue, gettext_noop("Paused."))
             self.message_user(request, _("Queue %s is paused.") % queue.name, messages.SUCCESS)
         else:

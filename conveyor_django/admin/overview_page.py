@@ -21,10 +21,12 @@ from .changelist import MAX_COUNT
 from .display import age, duration, sign
 from .overview_flows import FailedFlow, FlowRow, read_flows
 from .overview_queues import MAX_FAILURES, QueueRow, Samples, WorkerRow, read_queues, read_samples, read_workers
+from .overview_rates import DAY, HOUR, Rate, read_rates
+from .sparkline import sparkline
 
 WINDOWS = {
-    "hour": (timedelta(hours=1), gettext_lazy("Last hour"), gettext_lazy("in the last hour")),
-    "day": (timedelta(days=1), gettext_lazy("Last day"), gettext_lazy("in the last day")),
+    "hour": (HOUR, gettext_lazy("Last hour"), gettext_lazy("in the last hour")),
+    "day": (DAY, gettext_lazy("Last day"), gettext_lazy("in the last day")),
 }
 MAX_LINES = 5  # of what needs attention
 _COLUMNS = [JobState.ACTIVE, JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN, JobState.FAILED]
@@ -57,8 +59,9 @@ def overview_page(window: str) -> dict[str, Any]:
     workers = read_workers(using, samples, now)
     queues, more_queues = read_queues(using, samples, workers)
     flows, more_flows, failed = read_flows(using, samples)
+    rates = read_rates(using, now, span)
     lines = list(_attention(queues, workers, failed, now))
-    figures = list(_figures(queues, workers, samples, within, now))
+    figures = list(_figures(queues, workers, samples, rates, within, now))
     return {
         "window": window,
         "windows": [(key, title) for key, (_span, title, _within) in WINDOWS.items()],
@@ -70,7 +73,7 @@ def overview_page(window: str) -> dict[str, Any]:
         "attention": lines[:MAX_LINES],
         "attention_left_out": max(0, len(lines) - MAX_LINES),
         "heads": [(state.value, state.label) for state in _COLUMNS],
-        "queues": [_queue(queue, samples, now) for queue in queues],
+        "queues": [_queue(queue, samples, rates.get(queue.name), now) for queue in queues],
         "more_queues": more_queues,
         "flows": [_flow(flow, now) for flow in flows],
         "more_flows": more_flows,
@@ -107,7 +110,12 @@ def bar(counts: Mapping[str, int], total: int, states: Iterable[str]) -> list[Se
 
 
 def _figures(
-    queues: list[QueueRow], workers: list[WorkerRow], samples: Samples, within: Any, now: datetime
+    queues: list[QueueRow],
+    workers: list[WorkerRow],
+    samples: Samples,
+    rates: Mapping[str, Rate],
+    within: Any,
+    now: datetime,
 ) -> Iterator[tuple[Any, str, str, str]]:
     """Name, value, what stands beside it, what stands below it."""
     capped = samples.capped()
@@ -124,10 +132,40 @@ def _figures(
     below = _("%(live)d of %(all)d workers live") % live if workers else _("no worker runs")
     values = {state: number(total[state], is_capped=state in capped) for state in _COLUMNS}
     yield JobState.ACTIVE.label, values[JobState.ACTIVE], slots if here else "", below
-    yield JobState.DELAYED.label, values[JobState.DELAYED], "", _("until their time comes")
-    yield JobState.WAITING_CHILDREN.label, values[JobState.WAITING_CHILDREN], "", _("until their children finish")
-    note = _("of the last %d failed attempts") % MAX_FAILURES if JobState.FAILED in capped else ""
+    whole = whole_of(rates.values())
+    finished = _("%(number)s %(within)s") % {"number": number(whole.finished), "within": within}
+    yield _("Finished per minute"), number(whole.last_minute), "", finished
+    note = percent(whole.failure_share)
+    if JobState.FAILED in capped:
+        note = _("of the last %d failed attempts") % MAX_FAILURES
     yield JobState.FAILED.label, values[JobState.FAILED], note, within
+    most = whole.took(0.95, waiting=True)
+    under = _("95 %% under %s") % duration(most) if most is not None else _("no job has been started yet")
+    yield _("Waited, median"), _took(whole.took(0.5, waiting=True)), "", under
+
+
+def whole_of(rates: Iterable[Rate]) -> Rate:
+    """All queues together, without the slots."""
+    whole = Rate([], [])
+    for rate in rates:
+        whole.completed += rate.completed
+        whole.failed += rate.failed
+        whole.last_minute += rate.last_minute
+        whole.waited += rate.waited
+        whole.ran += rate.ran
+    return whole
+
+
+def percent(share: float | None) -> str:
+    """Rounded down, but never to nothing."""
+    if share is None:
+        return ""
+    tenths = int(1000 * share)
+    return _("%s %%") % number_format((tenths or bool(share)) / 10, decimal_pos=1)
+
+
+def _took(span: timedelta | None) -> str:
+    return "–" if span is None else duration(span)
 
 
 def _attention(
@@ -143,7 +181,7 @@ def _attention(
             continue
         if queue.paused_at:
             text = ngettext("%(jobs)s job waits in it", "%(jobs)s jobs wait in it", waiting) % jobs
-            since = _("paused for %s") % duration(now - queue.paused_at)
+            since = _paused(queue, now)
             yield Line("paused", queue.name, f"{since}; {text}", _queue_url(queue.name), "", queue.name)
         if not queue.workers:
             text = ngettext(
@@ -158,7 +196,14 @@ def _attention(
             yield Line("gone", str(worker.process), text, _worker_url(worker.process.pk), _("See worker"))
 
 
-def _queue(queue: QueueRow, samples: Samples, now: datetime) -> dict[str, Any]:
+def _paused(queue: QueueRow, now: datetime) -> str:
+    since = duration(now - (queue.paused_at or now))
+    if queue.paused_by:
+        return str(_("paused by %(name)s for %(time)s") % {"name": queue.paused_by, "time": since})
+    return str(_("paused for %s") % since)
+
+
+def _queue(queue: QueueRow, samples: Samples, rate: Rate | None, now: datetime) -> dict[str, Any]:
     capped = samples.capped()
     if queue.counts[JobState.WAITING] >= MAX_COUNT:
         capped.add(JobState.WAITING)
@@ -172,6 +217,14 @@ def _queue(queue: QueueRow, samples: Samples, now: datetime) -> dict[str, Any]:
             for state in _COLUMNS
         ],
         "oldest": duration(now - queue.oldest) if queue.oldest else "",
+        "sparkline": sparkline(rate),
+        "per_minute": number(rate.last_minute) if rate else "0",
+        "failure_rate": percent(rate.failure_share) if rate else "",
+        **{
+            f"{name}_{word}": _took(rate.took(share, waiting=name == "waited")) if rate and rate.finished else ""
+            for name in ("waited", "ran")
+            for word, share in (("median", 0.5), ("most", 0.95))
+        },
     }
 
 

@@ -57,6 +57,7 @@ class QueueRow:
     counts: Counter[str] = field(default_factory=Counter)
     oldest: datetime | None = None  # since when the one waits that waits longest
     paused_at: datetime | None = None
+    paused_by: str = ""
     workers: int = 0  # whose lease runs
 
 
@@ -102,12 +103,8 @@ def read_workers(using: str, samples: Samples, now: datetime) -> list[WorkerRow]
 def read_queues(using: str, samples: Samples, workers: list[WorkerRow]) -> tuple[list[QueueRow], bool]:
     """By name, and whether there are more than are shown."""
     counts = samples.counts()
-    paused = dict(
-        QueueState.objects.using(using)
-        .filter(paused_at__isnull=False)
-        .order_by("queue_name")
-        .values_list("queue_name", "paused_at")[:MAX_COUNT]
-    )
+    states = QueueState.objects.using(using).filter(paused_at__isnull=False).order_by("queue_name")
+    paused = {state.queue_name: state for state in states[:MAX_COUNT]}
     serving = [row.process.queues for row in workers if row.state != "gone"]
     waiting = get_engine(using).waiting_queue_names()
     names = {*registered_queues(), *paused, *waiting, *(name for names in serving for name in names or ())}
@@ -116,7 +113,9 @@ def read_queues(using: str, samples: Samples, workers: list[WorkerRow]) -> tuple
     lines = _read_lines(using, sorted({*shown} & {*waiting}))
     rows = []
     for name in shown:
-        row = QueueRow(name, paused_at=paused.get(name))
+        row = QueueRow(name)
+        if state := paused.get(name):
+            row.paused_at, row.paused_by = state.paused_at, state.paused_by
         row.counts.update({state: counted[name] for state, counted in counts.items()})
         row.counts[JobState.WAITING], row.oldest = lines.get(name, (0, None))
         row.workers = sum(names is None or name in names for names in serving)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import DatabaseError, DataError, InterfaceError, OperationalError, models
 
 from conveyor_django.conf import get_settings
-from conveyor_django.models import Job, JobError, JobLog, NewJob, QueueState, WorkerProcess
+from conveyor_django.models import Job, JobError, JobLog, NewJob, QueueMinute, QueueState, WorkerProcess
 
 from . import sql
 from .base import Engine
@@ -129,7 +129,7 @@ class MySQLEngine(Steps, Engine):
     def after_migrate(self, schema_editor: Any) -> None:
         """Names compare exactly, case and trailing blanks included, and any text fits, whatever the tables' default."""
         collation = self._exact_collation()
-        for model in (Job, JobError, JobLog, QueueState, WorkerProcess):
+        for model in (Job, JobError, JobLog, QueueMinute, QueueState, WorkerProcess):
             changes = [
                 f"MODIFY {self._quote(field.column)} {field.db_type(self.connection)} "
                 f"CHARACTER SET utf8mb4 COLLATE {collation} {'NULL' if field.null else 'NOT NULL'}"

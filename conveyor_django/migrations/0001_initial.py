@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('queue_name', models.CharField(max_length=255, primary_key=True, serialize=False, verbose_name='queue')),
                 ('paused_at', models.DateTimeField(blank=True, null=True)),
+                ('paused_by', models.CharField(blank=True, default='', max_length=255, verbose_name='paused by')),
             ],
             options={
                 'verbose_name': 'queue',
@@ -46,6 +47,23 @@ class Migration(migrations.Migration):
                 'constraints': [],
             },
             bases=('conveyor_django.queuestate',),
+        ),
+        migrations.CreateModel(
+            name='QueueMinute',
+            fields=[
+                ('id', models.UUIDField(default=conveyor_django.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('queue_name', models.CharField(max_length=255, verbose_name='queue')),
+                ('minute', models.DateTimeField(db_index=True)),
+                ('completed', models.PositiveIntegerField(default=0)),
+                ('failed', models.PositiveIntegerField(default=0)),
+                ('waited', models.JSONField(default=dict)),
+                ('ran', models.JSONField(default=dict)),
+            ],
+            options={
+                'verbose_name': 'minute of a queue',
+                'verbose_name_plural': 'minutes of queues',
+                'default_permissions': (),
+            },
         ),
         migrations.CreateModel(
             name='WorkerProcess',

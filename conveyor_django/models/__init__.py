@@ -1,7 +1,7 @@
 from .history import JobError, JobLog
 from .job import Job
 from .new import NewJob, Template, instances
-from .processes import Overview, QueueState, WorkerProcess
+from .processes import Overview, QueueMinute, QueueState, WorkerProcess
 
 __all__ = [
     "Job",
@@ -9,6 +9,7 @@ __all__ = [
     "JobLog",
     "NewJob",
     "Overview",
+    "QueueMinute",
     "QueueState",
     "Template",
     "WorkerProcess",

@@ -12,6 +12,7 @@ class QueueState(models.Model):
 
     queue_name = models.CharField(_("queue"), max_length=MAX_NAME, primary_key=True)
     paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(_("paused by"), max_length=MAX_NAME, blank=True, default="")
 
     class Meta:
         verbose_name = _("queue")
@@ -21,6 +22,26 @@ class QueueState(models.Model):
 
     def __str__(self) -> str:
         return self.queue_name
+
+
+class QueueMinute(models.Model):
+    """What one worker finished of one queue in one minute: statistics, of which a crash may lose some seconds."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    queue_name = models.CharField(_("queue"), max_length=MAX_NAME)
+    minute = models.DateTimeField(db_index=True)
+    completed = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)  # by themselves, with no attempt left
+    waited = models.JSONField(default=dict)  # how many jobs of each duration (durations.py)
+    ran = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name = _("minute of a queue")
+        verbose_name_plural = _("minutes of queues")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.queue_name}, {self.minute:%H:%M}"
 
 
 class Overview(QueueState):

@@ -16,12 +16,13 @@ from .remove import remove, remove_where
 from .retry import retry
 
 
-def pause(using: str, queue_name: str) -> None:
-    """Workers take no more jobs from the queue; those that run, run on."""
+def pause(using: str, queue_name: str, by: str = "") -> None:
+    """Workers take no more jobs from the queue; those that run, run on. `by` is shown to who wonders why."""
     engine = get_engine(using)
 
     def step() -> None:
-        QueueState.objects.using(using).update_or_create(queue_name=queue_name, defaults={"paused_at": engine.now()})
+        pause = {"paused_at": engine.now(), "paused_by": by}
+        QueueState.objects.using(using).update_or_create(queue_name=queue_name, defaults=pause)
 
     engine.transact(step)
 

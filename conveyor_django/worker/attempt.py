@@ -30,11 +30,12 @@ class Attempt(Run):
         self.job_id: UUID = job.pk
         self.epoch = job.epoch
         self.queue_name = job.queue_name
+        # a parent waits since it was added
+        self.waiting_since, self.claimed_at = job.run_at or job.created_at, job.started_at
         self.is_suspect = job.stalls > 0  # a worker was lost while it had this job
         self._removes: bool = job.remove_on_complete or job.removes_children
         self.timeout = job.timeout
-        self.attempts_made = job.attempts_made
-        self.max_attempts = job.max_attempts
+        self.attempts_made, self.max_attempts = job.attempts_made, job.max_attempts
         self._parent_id = job.parent_id
         self._backoff: dict[str, Any] = job.backoff if isinstance(job.backoff, dict) else {}
         self.settled = self.ended = False

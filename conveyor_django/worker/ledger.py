@@ -17,6 +17,7 @@ from conveyor_django.transitions import Claiming, Done, turn
 
 from . import log
 from .attempt import Attempt
+from .tally import Tally
 
 GATHER = 0.02  # seconds that the end of a quick attempt may wait for the next ones
 _NEWS_INTERVAL = 0.5  # seconds between writes of running jobs' progress and log lines
@@ -41,12 +42,14 @@ class Ledger:
         wake: Callable[[], None],
         tell: Callable[[Attempt, type[ConveyorError]], None],
         is_quick: Callable[[], bool],
+        tally: Tally,
     ) -> None:
         self.leased: dict[UUID, Attempt] = {}  # until what came of them is committed
         self.busy: set[Attempt] = set()  # until their thread or task has ended: they hold the slots
         self._using = using
         self._wake = wake
         self._tell = tell
+        self._tally = tally
         self._is_quick = is_quick  # whether attempts take so little that each alone isn't worth a turn
         self._wake_at = 0.0
         self._ended: queue.SimpleQueue[tuple[Attempt, Ending]] = queue.SimpleQueue()
@@ -187,6 +190,7 @@ class Ledger:
         if attempt.ended:
             attempt.job._run = None  # else they would hold each other, and be garbage to collect
         self._counts[log.verb(outcome)] += 1
+        self._tally.add(attempt, outcome)
         log.ended(attempt, outcome, time.monotonic() - attempt.started)
 
     def _forget(self, attempt: Attempt) -> None:

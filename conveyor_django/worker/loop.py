@@ -27,6 +27,7 @@ from .maintenance import maintenance
 from .outage import StillAway, through_outages
 from .pulse import Pulse
 from .shares import Shares
+from .tally import Tally
 from .wakeup import WakeUp
 from .watch import Pace, Watch
 from .watchdog import Watchdog
@@ -56,7 +57,8 @@ class Loop:
         self.pulse = Pulse()
         self._wake = WakeUp(config.using)
         self._watch = Watch(config.using)
-        self._ledger = Ledger(config.using, self._wake.set, self._tell, lambda: self._executor.is_quick())
+        self._tally = Tally(config.using)
+        self._ledger = Ledger(config.using, self._wake.set, self._tell, lambda: self._executor.is_quick(), self._tally)
         self._executor = Executor(config.using, config.concurrency, self._ledger.end)
         self._life = LifeSign(config.heartbeat_file, self.pulse)
         self._lease = Lease(
@@ -67,7 +69,7 @@ class Loop:
             tell=self._tell,
             renewed=self._life.show,
         )
-        self._maintenance = maintenance(config.using, lambda: self._lease.id)
+        self._maintenance = maintenance(config.using, lambda: self._lease.id, self._tally)
         self._retiring = False
         self._served: dict[str, int] = {}  # queue: how many attempts had been started when it was served last
         self._shares = Shares(config.queue_names)
@@ -267,6 +269,7 @@ class Loop:
         self._executor.shutdown()
         with suppress(Error), self.pulse.at_work():  # the database may be away: then the lease runs out by itself
             self._lease.stop()
+            self._tally.write()
         self._life.end()
 
     def _watchdog(self) -> Watchdog:

@@ -14,13 +14,14 @@ from conveyor_django.transitions import declare_dead, find_in_parents, mend, res
 
 from . import log
 from .background import Background
+from .tally import Tally, forget_old_minutes
 
 _CHECK_INTERVAL = 60.0  # seconds
 _FORGET_AFTER = timedelta(hours=1)
 _tidying = threading.Lock()
 
 
-def maintenance(using: str, worker: Callable[[], UUID]) -> Background:
+def maintenance(using: str, worker: Callable[[], UUID], tally: Tally) -> Background:
     """`worker` says which lease is this worker's own now: it never declares itself dead."""
     check = Check(using)
 
@@ -31,6 +32,7 @@ def maintenance(using: str, worker: Callable[[], UUID]) -> Background:
             tidy_up(using)
             forget_gone_workers(using)
         check.take_turn()
+        tally.write()
         return get_settings().HEARTBEAT_INTERVAL * random.uniform(0.8, 1.2)  # not all workers at once
 
     return Background("maintenance", using, step, retry_in=get_settings().HEARTBEAT_INTERVAL)
@@ -48,6 +50,7 @@ class Check:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _CHECK_INTERVAL * random.uniform(0.8, 1.2)
+        forget_old_minutes(self._using)
         found, self._after = find_in_parents(self._using, self._after)
         for part in found:
             if mended := mend(self._using, part):
