@@ -57,9 +57,9 @@ def overview_page(window: str) -> dict[str, Any]:
     span, _title, within = WINDOWS[window]
     samples = read_samples(using, now - span)
     workers = read_workers(using, samples, now)
-    queues, more_queues = read_queues(using, samples, workers)
-    flows, more_flows, failed = read_flows(using, samples)
     rates = read_rates(using, now, span)
+    queues, more_queues = read_queues(using, samples, workers, rates)
+    flows, more_flows, failed = read_flows(using, samples)
     lines = list(_attention(queues, workers, failed, now))
     figures = list(_figures(queues, workers, samples, rates, within, now))
     return {

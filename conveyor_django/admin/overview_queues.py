@@ -1,7 +1,7 @@
 """What the overview knows of queues and workers: bounded reads through indexes, as many as there may be rows."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -100,14 +100,16 @@ def read_workers(using: str, samples: Samples, now: datetime) -> list[WorkerRow]
     return sorted(rows, key=lambda row: (order.index(row.state), row.process.host, row.process.pid))
 
 
-def read_queues(using: str, samples: Samples, workers: list[WorkerRow]) -> tuple[list[QueueRow], bool]:
-    """By name, and whether there are more than are shown."""
+def read_queues(
+    using: str, samples: Samples, workers: list[WorkerRow], busy: Iterable[str]
+) -> tuple[list[QueueRow], bool]:
+    """By name, and whether there are more than are shown; `busy` ones have finished something lately."""
     counts = samples.counts()
     states = QueueState.objects.using(using).filter(paused_at__isnull=False).order_by("queue_name")
     paused = {state.queue_name: state for state in states[:MAX_COUNT]}
     serving = [row.process.queues for row in workers if row.state != "gone"]
     waiting = get_engine(using).waiting_queue_names()
-    names = {*registered_queues(), *paused, *waiting, *(name for names in serving for name in names or ())}
+    names = {*registered_queues(), *paused, *waiting, *busy, *(name for names in serving for name in names or ())}
     names.update(name for counted in counts.values() for name in counted)
     shown = sorted(names)[:MAX_QUEUES]
     lines = _read_lines(using, sorted({*shown} & {*waiting}))
