@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
@@ -195,9 +196,7 @@ def test_remove_takes_the_tree_and_is_refused_while_something_runs(admin_client,
 def test_a_retry_says_why_the_parent_stays_failed(admin_client, flow):
     _, middle, failed, *_ = flow
     response = admin_client.post(url(failed[0], "retry"), follow=True)
-    assert messages(response) == [
-        "1 job retried. Its parent statements stays failed: 1 other child has failed."
-    ]
+    assert messages(response) == ["1 job retried. Its parent statements stays failed: 1 other child has failed."]
     response = admin_client.post(url(failed[1], "retry"), follow=True)
     assert messages(response) == ["1 job retried, and 2 more with what was chosen."]
 
@@ -231,7 +230,8 @@ def test_as_many_queries_for_a_large_tree_as_for_a_small_one(admin_client, verb,
     before = {"cancel": "waiting", "remove": "completed", "retry-subtree": "completed"}[verb]
     counts = []
     for number in (5, 300):
-        root = JobFactory(state="completed" if before == "completed" else "waiting-children")
+        is_done = before == "completed"
+        root = JobFactory(state=before if is_done else "waiting-children", pending_children=0 if is_done else number)
         Job.objects.bulk_create(JobFactory.build_batch(number, parent=root, state=before))
         with CaptureQueriesContext(connection) as queries:
             admin_client.post(url(root, verb), data)
@@ -275,8 +275,6 @@ def test_buttons_of_a_job_with_children(admin_client, flow):
 
 
 def test_buttons_of_a_flow(rf, admin_user, flow):
-    from django.contrib import admin
-
     job_admin = admin.site.get_model_admin(Job)
     request = rf.get("/")
     request.user = admin_user

@@ -51,9 +51,9 @@ class Outcome:
 
 def written_to(jobs: QuerySet[Any]) -> str:
     """The alias where these are written: they may be read from a replica."""
-    jobs = jobs.all()
-    jobs._for_write = True
-    return jobs.db
+    writing: Any = jobs.all()
+    writing._for_write = True  # as Django's own delete() has it
+    return str(writing.db)
 
 
 def apply(verb: Verb, using: str, ids: Iterable[UUID], arguments: Sequence[Any], user: Any) -> Outcome:

@@ -78,10 +78,13 @@ class JobVerbViews(Permissions):
         chosen = JOB_VERBS[name]
         if not (self.may(request, chosen.verb.permission) and self.has_view_permission(request)):
             raise PermissionDenied
-        job = get_object_or_404(self.get_queryset(request).lean(), pk=pk)
+        jobs: Any = self.get_queryset(request)
+        job: Job = get_object_or_404(jobs.lean(), pk=pk)
         form = None
         if chosen.verb is verbs.PRIORITY:
-            form = PriorityForm(request.POST) if confirmed(request) else PriorityForm(initial={"priority": job.priority})
+            form = (
+                PriorityForm(request.POST) if confirmed(request) else PriorityForm(initial={"priority": job.priority})
+            )
         is_asked = chosen.touches is not None and not confirmed(request)
         if is_asked or (form and not form.is_valid()):
             return self._ask(request, job, chosen, form)
@@ -96,7 +99,9 @@ class JobVerbViews(Permissions):
         if chosen.takes and number > MAX_COUNT:
             return self._refuse(request, job, _too_many())
         if verb is verbs.REMOVE and (active := tree.count(job, tree.ACTIVE, MAX_COUNT)):
-            text = ngettext("%s of its jobs is active: cancel it first", "%s of its jobs are active: cancel them first", active)
+            text = ngettext(
+                "%s of its jobs is active: cancel it first", "%s of its jobs are active: cancel them first", active
+            )
             return self._refuse(request, job, text % grouped(active))
         button = chosen.button or verb.button
         question = Question(

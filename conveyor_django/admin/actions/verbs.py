@@ -35,7 +35,10 @@ RETRY = Verb(
     takes=FINISHED,
     question=ngettext_lazy("Retry %(shown)s job?", "Retry %(shown)s jobs?", "number"),
     left_alone=ngettext_lazy(
-        "%(shown)s of them has not finished and is left alone.", "%(shown)s of them have not finished and are left alone.", "number"),
+        "%(shown)s of them has not finished and is left alone.",
+        "%(shown)s of them have not finished and are left alone.",
+        "number",
+    ),
     done=ngettext_lazy("%(shown)s job retried", "%(shown)s jobs retried", "number"),
     effect=gettext_lazy(
         "They run again, with all of their attempts. A parent that failed through them waits for them again; one "
@@ -51,7 +54,9 @@ CANCEL = Verb(
     question=ngettext_lazy("Cancel %(shown)s job?", "Cancel %(shown)s jobs?", "number"),
     left_alone=ngettext_lazy(
         "%(shown)s of them has finished: only what is unfinished below it is cancelled.",
-        "%(shown)s of them have finished: only what is unfinished below them is cancelled.", "number"),
+        "%(shown)s of them have finished: only what is unfinished below them is cancelled.",
+        "number",
+    ),
     done=ngettext_lazy("%(shown)s job cancelled", "%(shown)s jobs cancelled", "number"),
     effect=gettext_lazy(
         "All that is unfinished below goes along. For a parent above it is a failure. What runs is told to stop, and "
@@ -68,7 +73,11 @@ PROMOTE = Verb(
     do=transitions.promote_some,
     takes=frozenset({JobState.DELAYED}),
     question=ngettext_lazy("Run %(shown)s job now?", "Run %(shown)s jobs now?", "number"),
-    left_alone=ngettext_lazy("%(shown)s of them is not delayed and is left alone.", "%(shown)s of them are not delayed, and left alone.", "number"),
+    left_alone=ngettext_lazy(
+        "%(shown)s of them is not delayed and is left alone.",
+        "%(shown)s of them are not delayed, and left alone.",
+        "number",
+    ),
     done=ngettext_lazy("%(shown)s job waits for a worker now", "%(shown)s jobs wait for a worker now", "number"),
     effect=gettext_lazy("Their delay ends: they wait in line, and workers take them as they come to them."),
     button=gettext_lazy("Run now"),
@@ -80,7 +89,10 @@ PRIORITY = Verb(
     takes=UNFINISHED,
     question=ngettext_lazy("Change the priority of %(shown)s job?", "Change the priority of %(shown)s jobs?", "number"),
     left_alone=ngettext_lazy(
-        "%(shown)s of them has finished and is left alone.", "%(shown)s of them have finished and are left alone.", "number"),
+        "%(shown)s of them has finished and is left alone.",
+        "%(shown)s of them have finished and are left alone.",
+        "number",
+    ),
     done=ngettext_lazy("Priority of %(shown)s job changed", "Priority of %(shown)s jobs changed", "number"),
     effect=gettext_lazy("In each queue, jobs with a lower number run first."),
     button=gettext_lazy("Change priority"),
@@ -91,7 +103,9 @@ REMOVE = Verb(
     do=transitions.remove_some,
     takes=frozenset(JobState) - {JobState.ACTIVE},
     question=ngettext_lazy("Remove %(shown)s job?", "Remove %(shown)s jobs?", "number"),
-    left_alone=ngettext_lazy("%(shown)s of them is active and is left alone.", "%(shown)s of them are active and left alone.", "number"),
+    left_alone=ngettext_lazy(
+        "%(shown)s of them is active and is left alone.", "%(shown)s of them are active and left alone.", "number"
+    ),
     done=ngettext_lazy("%(shown)s job removed", "%(shown)s jobs removed", "number"),
     effect=gettext_lazy(
         "All that is below goes along, with data, results, attempts and logs. A parent above no longer waits for it. "
@@ -108,10 +122,8 @@ REMOVE = Verb(
 
 def said(words: Any, number: int, bound: int | None = None) -> str:
     """One of the texts above, for so many jobs; over `bound` without the exact number."""
-    if bound is not None and number > bound:
-        shown = _("more than %s") % grouped(bound)
-    else:
-        shown = grouped(number)
+    is_over = bound is not None and number > bound
+    shown = _("more than %s") % grouped(bound or 0) if is_over else grouped(number)
     return str(words % {"number": number, "shown": shown})
 
 
