@@ -155,11 +155,11 @@ def test_retry_what_failed_takes_all_of_the_tree_and_their_parents_reopen(admin_
     page = admin_client.post(url(flow[top], "retry-failed"))
     assert page.context["title"] == "Retry 2 failed jobs?"
     response = admin_client.post(url(flow[top], "retry-failed"), SURE, follow=True)
-    assert messages(response) == ["2 jobs retried, and 2 more with what was chosen."]
+    assert messages(response) == ["2 jobs retried, and 2 more along with them."]
     assert states(root, middle, *failed, done, waits) == [
         *("waiting-children", "waiting-children", "waiting", "waiting", "completed", "waiting")
     ]
-    assert LogEntry.objects.get().change_message == "2 jobs retried, and 2 more with what was chosen."
+    assert LogEntry.objects.get().change_message == "2 jobs retried, and 2 more along with them."
     assert Job.objects.get(pk=root.pk).pending_children == 2
 
 
@@ -198,7 +198,7 @@ def test_a_retry_says_why_the_parent_stays_failed(admin_client, flow):
     response = admin_client.post(url(failed[0], "retry"), follow=True)
     assert messages(response) == ["1 job retried. Its parent statements stays failed: 1 other child has failed."]
     response = admin_client.post(url(failed[1], "retry"), follow=True)
-    assert messages(response) == ["1 job retried, and 2 more with what was chosen."]
+    assert messages(response) == ["1 job retried, and 2 more along with it."]
 
 
 @pytest.mark.parametrize("bad", ["", "high", "1.5", "9" * 30, "3000000000", "\x00"])

@@ -7,7 +7,6 @@ import django
 from django import forms
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
@@ -48,13 +47,6 @@ class PriorityForm(forms.Form):
 
 def confirmed(request: HttpRequest) -> bool:
     return request.POST.get("confirm") == "yes"
-
-
-def safe_next(request: HttpRequest) -> str:
-    """The page of this site that was asked for, "" for another site's."""
-    asked = request.POST.get("next", "") or request.GET.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
-    return asked if is_ours else ""
 
 
 def ask(admin: ReadOnlyAdmin, request: HttpRequest, question: Question) -> TemplateResponse:

@@ -19,11 +19,11 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 from conveyor_django.models import Job
 from conveyor_django.states import JobState
 
-from ..base import inert
+from ..base import inert, safe_next
 from ..display import grouped
 from ..holds import unsuccessful_siblings
 from . import bulk, tree, verbs
-from .ask import MAX_COUNT, PriorityForm, Question, ask, confirmed, safe_next
+from .ask import MAX_COUNT, PriorityForm, Question, ask, confirmed
 from .permissions import Permissions
 
 
