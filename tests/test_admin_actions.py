@@ -109,7 +109,7 @@ def test_retry_says_what_went_along(admin_client):
     root = JobFactory(state="failed")
     child = JobFactory(state="failed", parent=root)
     Job.objects.filter(pk=root.pk).update(failed_by=child.pk)
-    assert messages(act(admin_client, "retry", [child])) == ["1 job retried, and 1 more with what was chosen."]
+    assert messages(act(admin_client, "retry", [child])) == ["1 job retried, and 1 more along with it."]
     assert states(root, child) == ["waiting-children", "waiting"]
 
 

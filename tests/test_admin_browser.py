@@ -30,7 +30,7 @@ class TestInABrowser(BrowserTestCase):
         assert "KeyError: 'iban'" in self.find(".cv-why").text
         assert self.find(".cv-steps").text.startswith("Failed\nmonthly-report")
         self.follow(self.find("form[action$='/retry/'] button"))
-        assert self.find(".messagelist").text == "1 job retried, and 1 more with what was chosen."
+        assert self.find(".messagelist").text == "1 job retried, and 1 more along with it."
         assert self.find(".cv-headline").text.startswith("Waiting")
         assert self.complaints() == []
 

@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
@@ -154,11 +155,11 @@ def test_retry_what_failed_takes_all_of_the_tree_and_their_parents_reopen(admin_
     page = admin_client.post(url(flow[top], "retry-failed"))
     assert page.context["title"] == "Retry 2 failed jobs?"
     response = admin_client.post(url(flow[top], "retry-failed"), SURE, follow=True)
-    assert messages(response) == ["2 jobs retried, and 2 more with what was chosen."]
+    assert messages(response) == ["2 jobs retried, and 2 more along with them."]
     assert states(root, middle, *failed, done, waits) == [
         *("waiting-children", "waiting-children", "waiting", "waiting", "completed", "waiting")
     ]
-    assert LogEntry.objects.get().change_message == "2 jobs retried, and 2 more with what was chosen."
+    assert LogEntry.objects.get().change_message == "2 jobs retried, and 2 more along with them."
     assert Job.objects.get(pk=root.pk).pending_children == 2
 
 
@@ -197,7 +198,7 @@ def test_a_retry_says_why_the_parent_stays_failed(admin_client, flow):
     response = admin_client.post(url(failed[0], "retry"), follow=True)
     assert messages(response) == ["1 job retried. Its parent statements stays failed: 1 other child has failed."]
     response = admin_client.post(url(failed[1], "retry"), follow=True)
-    assert messages(response) == ["1 job retried, and 2 more with what was chosen."]
+    assert messages(response) == ["1 job retried, and 2 more along with it."]
 
 
 @pytest.mark.parametrize("bad", ["", "high", "1.5", "9" * 30, "3000000000", "\x00"])
@@ -229,7 +230,8 @@ def test_as_many_queries_for_a_large_tree_as_for_a_small_one(admin_client, verb,
     before = {"cancel": "waiting", "remove": "completed", "retry-subtree": "completed"}[verb]
     counts = []
     for number in (5, 300):
-        root = JobFactory(state="completed" if before == "completed" else "waiting-children")
+        is_done = before == "completed"
+        root = JobFactory(state=before if is_done else "waiting-children", pending_children=0 if is_done else number)
         Job.objects.bulk_create(JobFactory.build_batch(number, parent=root, state=before))
         with CaptureQueriesContext(connection) as queries:
             admin_client.post(url(root, verb), data)
@@ -273,8 +275,6 @@ def test_buttons_of_a_job_with_children(admin_client, flow):
 
 
 def test_buttons_of_a_flow(rf, admin_user, flow):
-    from django.contrib import admin
-
     job_admin = admin.site.get_model_admin(Job)
     request = rf.get("/")
     request.user = admin_user

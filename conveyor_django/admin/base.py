@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.text import capfirst
 
 from conveyor_django.encoding import visible
@@ -30,6 +31,13 @@ def inert(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
 
 def _make_visible(response: HttpResponse) -> None:
     response.content = visible(response.content.decode(response.charset)).encode(response.charset)
+
+
+def safe_next(request: HttpRequest) -> str:
+    """The page of this site that a form asks to go on to, "" for another site's."""
+    asked = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
+    return asked if is_ours else ""
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable when it runs

@@ -26,7 +26,8 @@ class Buttons(NamedTuple):
 
 def for_job(admin: Any, request: HttpRequest, job: Job) -> Buttons:
     """What the job's state and the user's permissions allow."""
-    main, more = [], []
+    main: list[Button] = []
+    more: list[Button] = []
     has_children = job.children.exists()
     if job.state in FINISHED and admin.has_retry_permission(request):
         main.append(Button(_("Retry"), admin.link("retry", job.pk), "main" * (job.state != JobState.COMPLETED)))
@@ -52,7 +53,8 @@ def for_job(admin: Any, request: HttpRequest, job: Job) -> Buttons:
 
 def for_flow(admin: Any, request: HttpRequest, root: Job, failed: int) -> Buttons:
     """`failed`: how many of its jobs failed by themselves."""
-    main, more = [], []
+    main: list[Button] = []
+    more: list[Button] = []
     if admin.has_retry_permission(request):
         if failed:
             label = ngettext("Retry %s failed", "Retry %s failed", failed) % grouped(failed)

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag, url_has_allowed_host_and_scheme
+from django.utils.http import quote_etag
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -20,7 +20,7 @@ from conveyor_django.exceptions import InvalidNode
 from conveyor_django.models import QueueState
 from conveyor_django.queues import Queue
 
-from .base import ReadOnlyAdmin, inert
+from .base import ReadOnlyAdmin, inert, safe_next
 from .overview_page import WINDOWS, overview_page
 
 SEEN = ("job", "queuestate", "workerprocess")  # on the page: one has to be allowed to see all of them
@@ -115,13 +115,7 @@ class OverviewAdmin(ReadOnlyAdmin):
             queue.resume()
             self._log(request, queue, gettext_noop("Resumed."))
             self.message_user(request, _("Queue %s is resumed.") % queue.name, messages.SUCCESS)
-        return HttpResponseRedirect(self._next(request))
-
-    def _next(self, request: HttpRequest) -> str:
-        """Back to the page of this site where the button was."""
-        asked = request.POST.get("next", "")
-        is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
-        return asked if is_ours else self.link("changelist")
+        return HttpResponseRedirect(safe_next(request) or self.link("changelist"))
 
     def _log(self, request: HttpRequest, queue: Queue, entry: str) -> None:
         rows = list(QueueState.objects.using(queue.using).filter(queue_name=queue.name))

@@ -1,4 +1,4 @@
-"""The admin of workers and of queues that were paused: to watch only."""
+"""The admin of workers and of queues that were paused: to watch, and to clean a queue."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from conveyor_django.models import QueueState
 
+from .actions.clean import CleanView
 from .base import ReadOnlyAdmin
 from .display import ago, moment, sign
 
@@ -42,7 +43,7 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
         return ago(worker.heartbeat_at, timezone.now())
 
 
-class QueueStateAdmin(ReadOnlyAdmin):
+class QueueStateAdmin(CleanView):
     list_display = ("queue", "state", "since")
     ordering = ("queue_name",)
     fields = ("queue", "state", "since")

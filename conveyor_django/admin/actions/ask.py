@@ -7,7 +7,7 @@ import django
 from django import forms
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from conveyor_django.exceptions import InvalidNode
@@ -29,6 +29,7 @@ class Question:
     is_danger: bool = False
     hidden: list[tuple[str, str]] = field(default_factory=list)
     form: forms.Form | None = None
+    confirms: bool = True  # else what is posted is asked about once more
     above: tuple[str, str] | None = None  # name and URL for the breadcrumbs: where the list is not what is above
 
 
@@ -48,15 +49,8 @@ def confirmed(request: HttpRequest) -> bool:
     return request.POST.get("confirm") == "yes"
 
 
-def safe_next(request: HttpRequest) -> str:
-    """The page of this site that was asked for, "" for another site's."""
-    asked = request.POST.get("next", "") or request.GET.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
-    return asked if is_ours else ""
-
-
 def ask(admin: ReadOnlyAdmin, request: HttpRequest, question: Question) -> TemplateResponse:
-    above = question.above or (admin.opts.verbose_name_plural.capitalize(), admin.link("changelist"))
+    above = question.above or (capfirst(admin.opts.verbose_name_plural), admin.link("changelist"))
     context = {
         **admin.admin_site.each_context(request),
         "title": question.title,

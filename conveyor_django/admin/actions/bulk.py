@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from conveyor_django.exceptions import TryAgain
 from conveyor_django.models import Job
@@ -41,7 +42,8 @@ class Outcome:
     def __str__(self) -> str:
         text = said(self.verb.done, self.count)
         if more := len(self.all) - self.count:
-            text += _(", and %s more with what was chosen") % grouped(more)
+            words = ngettext(", and %s more along with it", ", and %s more along with them", self.count)
+            text += words % grouped(more)
         for reason, number in sorted(self.skipped.items(), key=lambda item: (-item[1], item[0])):
             text += _("; %(number)s skipped: %(reason)s") % {"number": grouped(number), "reason": reason}
         if self.left:
@@ -51,9 +53,9 @@ class Outcome:
 
 def written_to(jobs: QuerySet[Any]) -> str:
     """The alias where these are written: they may be read from a replica."""
-    jobs = jobs.all()
-    jobs._for_write = True
-    return jobs.db
+    writing: Any = jobs.all()
+    writing._for_write = True  # as Django's own delete() has it
+    return str(writing.db)
 
 
 def apply(verb: Verb, using: str, ids: Iterable[UUID], arguments: Sequence[Any], user: Any) -> Outcome:

@@ -33,7 +33,7 @@ MAX_TEXT = 512 * 1024  # characters in the box
 
 
 class DataForm(forms.Form):
-    data = forms.CharField(
+    data = forms.CharField(  # type: ignore[assignment]  # a form's own `data` is an attribute of its instances
         label=gettext_lazy("Data"),
         strip=False,
         max_length=MAX_TEXT,
@@ -76,7 +76,7 @@ class EditView(Permissions):
         return self._save(request, job, form)
 
     def _save(self, request: HttpRequest, job: Job, form: DataForm) -> HttpResponseBase:
-        shown = form.cleaned_data["shown"]
+        shown: str = form.cleaned_data["shown"]
 
         def is_as_shown(data: Any) -> bool:
             return _digest(data) == shown

@@ -19,11 +19,11 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 from conveyor_django.models import Job
 from conveyor_django.states import JobState
 
-from ..base import inert
+from ..base import inert, safe_next
 from ..display import grouped
 from ..holds import unsuccessful_siblings
 from . import bulk, tree, verbs
-from .ask import MAX_COUNT, PriorityForm, Question, ask, confirmed, safe_next
+from .ask import MAX_COUNT, PriorityForm, Question, ask, confirmed
 from .permissions import Permissions
 
 
@@ -78,7 +78,8 @@ class JobVerbViews(Permissions):
         chosen = JOB_VERBS[name]
         if not (self.may(request, chosen.verb.permission) and self.has_view_permission(request)):
             raise PermissionDenied
-        job = get_object_or_404(self.get_queryset(request).lean(), pk=pk)
+        jobs: Any = self.get_queryset(request)
+        job: Job = get_object_or_404(jobs.lean(), pk=pk)
         form = None
         if chosen.verb is verbs.PRIORITY:
             form = (

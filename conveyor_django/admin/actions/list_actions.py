@@ -41,11 +41,12 @@ class ListActions(Permissions):
     def remove(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase | None:
         return self._act(verbs.REMOVE, request, queryset)
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
+        """`args`: Django 6.1's place of the action."""
         if not all(map(parse_id, request.POST.getlist(ACTION_CHECKBOX_NAME))):
             self.message_user(request, _("Nothing was done: what was chosen are not ids of jobs."), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset)
+        return super().response_action(request, queryset, *args, **kwargs)
 
     def _act(self, verb: verbs.Verb, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase | None:
         form = None

@@ -122,10 +122,8 @@ REMOVE = Verb(
 
 def said(words: Any, number: int, bound: int | None = None) -> str:
     """One of the texts above, for so many jobs; over `bound` without the exact number."""
-    if bound is not None and number > bound:
-        shown = _("more than %s") % grouped(bound)
-    else:
-        shown = grouped(number)
+    is_over = bound is not None and number > bound
+    shown = _("more than %s") % grouped(bound or 0) if is_over else grouped(number)
     return str(words % {"number": number, "shown": shown})
 
 

@@ -1,0 +1,117 @@
+"""The admin's actions in a real browser: tick, choose, confirm, and read what became of it."""
+
+from django.contrib.staticfiles.testing import StaticLiveServerTestCase
+from django.test import modify_settings
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
+
+from conveyor_django.models import Job
+from tests import test_admin_browser as browser_tests
+from tests.factories import JobFactory
+
+JOBS = browser_tests.JOBS
+pytestmark = browser_tests.pytestmark
+
+
+@modify_settings(MIDDLEWARE={"prepend": "tests.test_admin_browser.strict_policy"})
+class TestActionsInABrowser(StaticLiveServerTestCase):
+    setUp = browser_tests.TestInABrowser.setUp
+    screen = browser_tests.TestInABrowser.screen
+    theme = browser_tests.TestInABrowser.theme
+    open = browser_tests.TestInABrowser.open
+    follow = browser_tests.TestInABrowser.follow
+    find = browser_tests.TestInABrowser.find
+    complaints = browser_tests.TestInABrowser.complaints
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.browser = browser_tests.start_browser()
+        cls.addClassCleanup(cls.browser.quit)
+
+    def press(self, text):
+        self.follow(
+            self.browser.find_element(By.XPATH, f"//div[@id='content']//*[self::button or self::a][.='{text}']")
+        )
+
+    def states(self, *jobs):
+        return [Job.objects.get(pk=job.pk).state for job in jobs]
+
+    def width_left(self):
+        return self.browser.execute_script(
+            "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
+        )
+
+    def test_tick_choose_confirm(self):
+        jobs = [JobFactory(state="failed") for _ in range(3)]
+        runs = JobFactory(state="active")
+        for width in (1440, 390):
+            self.screen(width)
+            self.open(JOBS + "?level=all")
+            for job in (jobs[0], runs) if width == 1440 else (jobs[1],):
+                self.find(f"input[value='{job.pk}']").click()
+            Select(self.find("select[name='action']")).select_by_value("retry")
+            self.follow(self.find("button[name='index']"))
+            assert self.find("h1").text == ("Retry 2 jobs?" if width == 1440 else "Retry 1 job?")
+            assert self.width_left() <= 0
+            self.press("Retry")
+            said = "1 job retried; 1 skipped: still active." if width == 1440 else "1 job retried."
+            assert self.find(".messagelist").text == said
+            assert self.browser.current_url.endswith("?level=all")
+        assert self.states(*jobs, runs) == ["waiting", "waiting", "failed", "active"]
+        assert self.complaints() == []
+
+    def test_no_takes_one_back(self):
+        job = JobFactory()
+        self.open(f"{JOBS}{job.pk}/change/")
+        self.press("Cancel job")
+        assert self.find("h1").text == "Cancel 1 job?"
+        self.press("No, take me back")
+        assert self.browser.current_url.endswith(f"{job.pk}/change/")
+        self.press("Cancel job")
+        self.press("Cancel jobs")
+        assert self.find(".messagelist").text == "1 job cancelled."
+        assert self.states(job) == ["cancelled"]
+
+    def test_the_menu_opens_without_script_and_removes(self):
+        job = JobFactory(state="failed")
+        for width in (320, 1440):
+            self.screen(width)
+            self.open(f"{JOBS}{job.pk}/change/")
+            remove = self.find("form[action$='/remove/'] button")
+            assert not remove.is_displayed()
+            self.find(".cv-more > summary").click()
+            assert remove.is_displayed()
+            assert self.width_left() <= 0
+        self.follow(remove)
+        self.press("Remove")
+        assert self.find(".messagelist").text == "1 job removed."
+        assert not Job.objects.exists()
+        assert self.complaints() == []
+
+    def test_data_and_priority(self):
+        job = JobFactory(data={"n": 1})
+        self.open(f"{JOBS}{job.pk}/change/")
+        self.press("Edit data")
+        box = self.find("textarea")
+        assert box.get_attribute("value") == '{\n  "n": 1\n}'
+        box.clear()
+        box.send_keys("{'n': 2}")
+        self.press("Save")
+        assert "This is not JSON" in self.find(".cv-error").text
+        box = self.find("textarea")
+        assert box.get_attribute("aria-invalid") == "true"
+        assert "id_data_helptext" in box.get_attribute("aria-describedby")
+        box.clear()
+        box.send_keys('{"n": 2}')
+        self.press("Save")
+        assert self.find(".messagelist").text == "The data were changed."
+        self.press("Change priority")
+        field = self.find("#id_priority")
+        field.clear()
+        field.send_keys("-3")
+        self.press("Change priority")
+        assert self.find(".messagelist").text == "Priority of 1 job changed."
+        job.refresh_from_db()
+        assert (job.data, job.priority) == ({"n": 2}, -3)
+        assert self.complaints() == []
