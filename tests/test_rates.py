@@ -29,6 +29,7 @@ def attempt(queue_name="q", *, claimed_at=None, waited=1.0, ran=0.0, made=1, mos
         claimed_at=claimed_at,
         waiting_since=claimed_at - timedelta(seconds=waited),
         started=0.0,
+        ended_at=0.0,
         attempts_made=made,
         max_attempts=most,
     )
@@ -134,8 +135,7 @@ def test_a_database_that_is_away_costs_nothing_but_time(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("conveyor_django.worker.tally._save", away)
-        with pytest.raises(DatabaseError):
-            tally.write()
+        tally.write()  # says so, and no more
     tally.add(attempt(), Completed(1))
     tally.write()
     assert sums()["q", "completed"] == 2
@@ -148,8 +148,7 @@ def test_what_waits_for_a_database_is_bounded(monkeypatch):
     tally = Tally(USING)
     for number in range(20):
         tally.add(attempt(f"q-{number}"), Completed(1))
-    with pytest.raises(ZeroDivisionError):
-        tally.write()
+    tally.write()
     assert [name for name, _ in tally._minutes] == [f"q-{number}" for number in range(15, 20)]
 
 

@@ -39,7 +39,7 @@ class Attempt(Run):
         self._parent_id = job.parent_id
         self._backoff: dict[str, Any] = job.backoff if isinstance(job.backoff, dict) else {}
         self.settled = self.ended = False
-        self.started: float = 0.0  # monotonic; 0 until then
+        self.started = self.ended_at = 0.0  # monotonic; 0 until then
         self.number = 0  # in the order in which they were leased
         self.is_async = self.is_atomic = False
         self._function: Function | None = None

@@ -63,10 +63,11 @@ class Ledger:
 
     def end(self, attempt: Attempt, ending: Ending, more: bool = False) -> None:  # noqa: FBT001, FBT002
         """`more`: another attempt begins at once where this one ended, so that its end may wait for company."""
+        attempt.ended_at = now = time.monotonic()
         attempt.ended = True
         self._ended.put((attempt, ending))
-        if not (more and self._is_quick() and time.monotonic() < self._wake_at):
-            self._wake_at = time.monotonic() + GATHER
+        if not (more and self._is_quick() and now < self._wake_at):
+            self._wake_at = now + GATHER
             self._wake()
 
     def settle(self, worker: UUID) -> bool:

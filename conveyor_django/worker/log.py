@@ -165,6 +165,12 @@ def background_failed(what: str, error: BaseException) -> None:
     logger.warning(line, what, kind(error), _inert(error), exc_info=error if unexpected else None)
 
 
+def statistics_failed(error: BaseException) -> None:
+    unexpected = not isinstance(error, Error)
+    line = "what ended could not be counted for the overview: %s: %s"
+    logger.warning(line, kind(error), _inert(error), exc_info=error if unexpected else None)
+
+
 def _inert(text: object, limit: int = 200) -> str:
     """Without secrets and control characters, in one line."""
     return printable(redact_text(clean_text(text)), limit)

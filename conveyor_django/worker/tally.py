@@ -12,6 +12,7 @@ from conveyor_django.models import QueueMinute
 from conveyor_django.outcomes import Completed, Failed, Outcome
 from conveyor_django.spreads import step_of
 
+from . import log
 from .attempt import Attempt
 
 KEPT = timedelta(days=2)
@@ -52,7 +53,7 @@ class Tally:
             return
         key = (attempt.queue_name, started.replace(second=0, microsecond=0))
         waited = (started - attempt.waiting_since).total_seconds()
-        ran = max(0.0, time.monotonic() - attempt.started) if attempt.started else 0.0
+        ran = (attempt.ended_at or time.monotonic()) - attempt.started if attempt.started else 0.0
         with self._lock:
             minute = self._minutes.get(key)
             if minute is None:
@@ -66,7 +67,13 @@ class Tally:
             minute.ran[step_of(ran)] += 1
 
     def write(self) -> None:
-        """What is new since the last time; once a minute is over its row is not written any more."""
+        """What is new since the last time. Jobs go on without statistics, whatever is wrong with them."""
+        try:
+            self._write()
+        except Exception as error:  # a programmer's, too
+            log.statistics_failed(error)
+
+    def _write(self) -> None:
         with self._lock:
             pending = [(key, minute) for key, minute in self._minutes.items() if not minute.is_written]
             rows = [_row(queue_name, when, minute) for (queue_name, when), minute in pending]
