@@ -3,7 +3,7 @@ VENV ?= .venv
 BENCH_VENV ?= .venvs/bench
 export VENV PYTHON DJANGO
 
-.PHONY: help demo test chaos bench screenshots lint wheel
+.PHONY: help demo test chaos bench screenshots messages lint wheel
 
 help:
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -31,6 +31,12 @@ screenshots: ## the pictures of the admin in docs/images, of flows that run mean
 	@scripts/venv test
 	@folder=$$(mktemp -d) && DATABASE_URL=sqlite:///$$folder/shop.sqlite3 \
 		$(VENV)/bin/python manage.py screenshots docs/images; status=$$?; rm -rf "$$folder"; exit $$status
+
+messages: ## collect what can be translated, and compile the translations; needs gettext
+	@scripts/venv test
+	cd conveyor_django && for language in locale/*; do \
+		$(abspath $(VENV))/bin/python -m django makemessages --locale $$(basename $$language) --no-obsolete --add-location file; \
+	done && $(abspath $(VENV))/bin/python -m django compilemessages
 
 lint: ## check style, types, floors and migrations
 	@scripts/venv lint

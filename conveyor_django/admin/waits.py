@@ -88,8 +88,8 @@ def _children(job: Job, below: Below) -> Iterator[Check]:
     if job.state != JobState.WAITING_CHILDREN:
         children = _bounded(Job.objects.using(job._state.db).filter(parent=job.pk))
         if children:
-            text = ngettext("Its child has ended", "Its %s children have ended", children)
-            yield Check("completed", text % grouped(children) if "%s" in text else text)
+            text = ngettext("Its %s child has ended", "Its %s children have ended", children)
+            yield Check("completed", text % grouped(children))
         elif job.state == JobState.WAITING:
             yield Check("completed", _("No children, no delay"))
         return
