@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from conveyor_django import transitions
 from conveyor_django.admin.actions import bulk, verbs
 from conveyor_django.exceptions import TryAgain
+from conveyor_django.ids import new_ids
 from conveyor_django.models import Job
 from tests.factories import JobFactory
 
@@ -137,7 +138,7 @@ def test_cancel_reaches_unfinished_jobs_far_below_a_failed_root(admin_client):
 def test_cancelling_a_parent_with_its_children_is_no_failure_of_the_children(admin_client, monkeypatch):
     """Though they are dealt with in another chunk."""
     monkeypatch.setattr(bulk, "CHUNK", 1)
-    leaf_id, root_id = sorted(JobFactory.build().pk for _ in range(2))
+    leaf_id, root_id = new_ids(2)
     root = JobFactory(id=root_id, state="waiting-children")
     leaf = JobFactory(id=leaf_id, parent=root)
     assert messages(act(admin_client, "cancel", [leaf, root])) == ["2 jobs cancelled."]
@@ -170,8 +171,10 @@ def test_a_priority_that_is_none_is_refused_beside_the_field(admin_client, bad):
 
 
 def test_remove_takes_what_is_below_and_spares_what_runs(admin_client):
-    root, busy = JobFactory(state="failed"), JobFactory(state="waiting-children")
-    leaf, runs = JobFactory(state="completed", parent=root), JobFactory(state="active", parent=busy)
+    leaf_id, runs_id, root_id, busy_id = new_ids(4)  # children before parents, as flows have them
+    root, busy = JobFactory(id=root_id, state="failed"), JobFactory(id=busy_id, state="waiting-children")
+    leaf = JobFactory(id=leaf_id, state="completed", parent=root)
+    runs = JobFactory(id=runs_id, state="active", parent=busy)
     response = act(admin_client, "remove", [root, busy, runs])
     assert messages(response) == ["2 jobs removed; 1 skipped: a job below is active; 1 skipped: still active."]
     assert states(root, leaf, busy, runs) == [None, None, "waiting-children", "active"]
@@ -179,7 +182,7 @@ def test_remove_takes_what_is_below_and_spares_what_runs(admin_client):
 
 def test_children_that_went_with_their_parent_are_counted_once(admin_client, monkeypatch):
     monkeypatch.setattr(bulk, "CHUNK", 1)
-    leaf_id, root_id = sorted(JobFactory.build().pk for _ in range(2))
+    leaf_id, root_id = new_ids(2)
     root = JobFactory(id=root_id, state="waiting-children")
     leaf = JobFactory(id=leaf_id, parent=root)
     assert messages(act(admin_client, "remove", [leaf, root])) == ["2 jobs removed."]
