@@ -266,6 +266,28 @@ def test_as_many_queries_for_ten_as_for_five_hundred(admin_client, action):
     assert counts[0] == counts[1] < 30
 
 
+def test_as_many_queries_for_many_parents_that_stay_failed_as_for_few(admin_client):
+    counts = []
+    for number in (3, 60):
+        pairs = []
+        for _ in range(number):
+            one_id, other_id, parent_id = new_ids(3)
+            parent = JobFactory(id=parent_id, state="failed")
+            one = JobFactory(id=one_id, state="failed", parent=parent)
+            other = JobFactory(id=other_id, state="failed", parent=parent, failed_reason=f"of {other_id}")
+            Job.objects.filter(pk=parent_id).update(failed_by=one_id)
+            pairs.append((parent, one, other))
+        with CaptureQueriesContext(connection) as queries:
+            act(admin_client, "retry", [one for _, one, _ in pairs])
+        counts.append(len(queries))
+        for parent, one, other in pairs:
+            parent.refresh_from_db()
+            assert (parent.state, parent.failed_by) == ("failed", other.pk)
+            assert parent.failed_reason == f"child {other.pk} failed: of {other.pk}"
+            assert states(one) == ["waiting"]
+    assert counts[1] <= counts[0] + 2  # the list that is shown afterwards names what is above
+
+
 # Who may, and what is kept of it
 
 
