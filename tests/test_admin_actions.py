@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from conveyor_django import transitions
 from conveyor_django.admin.actions import bulk, verbs
 from conveyor_django.exceptions import TryAgain
+from conveyor_django.ids import new_ids
 from conveyor_django.models import Job
 from tests.factories import JobFactory
 
@@ -137,7 +138,7 @@ def test_cancel_reaches_unfinished_jobs_far_below_a_failed_root(admin_client):
 def test_cancelling_a_parent_with_its_children_is_no_failure_of_the_children(admin_client, monkeypatch):
     """Though they are dealt with in another chunk."""
     monkeypatch.setattr(bulk, "CHUNK", 1)
-    leaf_id, root_id = sorted(JobFactory.build().pk for _ in range(2))
+    leaf_id, root_id = new_ids(2)
     root = JobFactory(id=root_id, state="waiting-children")
     leaf = JobFactory(id=leaf_id, parent=root)
     assert messages(act(admin_client, "cancel", [leaf, root])) == ["2 jobs cancelled."]
@@ -170,8 +171,10 @@ def test_a_priority_that_is_none_is_refused_beside_the_field(admin_client, bad):
 
 
 def test_remove_takes_what_is_below_and_spares_what_runs(admin_client):
-    root, busy = JobFactory(state="failed"), JobFactory(state="waiting-children")
-    leaf, runs = JobFactory(state="completed", parent=root), JobFactory(state="active", parent=busy)
+    leaf_id, runs_id, root_id, busy_id = new_ids(4)  # children before parents, as flows have them
+    root, busy = JobFactory(id=root_id, state="failed"), JobFactory(id=busy_id, state="waiting-children")
+    leaf = JobFactory(id=leaf_id, state="completed", parent=root)
+    runs = JobFactory(id=runs_id, state="active", parent=busy)
     response = act(admin_client, "remove", [root, busy, runs])
     assert messages(response) == ["2 jobs removed; 1 skipped: a job below is active; 1 skipped: still active."]
     assert states(root, leaf, busy, runs) == [None, None, "waiting-children", "active"]
@@ -179,7 +182,7 @@ def test_remove_takes_what_is_below_and_spares_what_runs(admin_client):
 
 def test_children_that_went_with_their_parent_are_counted_once(admin_client, monkeypatch):
     monkeypatch.setattr(bulk, "CHUNK", 1)
-    leaf_id, root_id = sorted(JobFactory.build().pk for _ in range(2))
+    leaf_id, root_id = new_ids(2)
     root = JobFactory(id=root_id, state="waiting-children")
     leaf = JobFactory(id=leaf_id, parent=root)
     assert messages(act(admin_client, "remove", [leaf, root])) == ["2 jobs removed."]
@@ -261,6 +264,28 @@ def test_as_many_queries_for_ten_as_for_five_hundred(admin_client, action):
         # one bulk insert, which SQLite takes in pieces
         counts.append(len([query for query in queries if "django_admin_log" not in query["sql"]]))
     assert counts[0] == counts[1] < 30
+
+
+def test_as_many_queries_for_many_parents_that_stay_failed_as_for_few(admin_client):
+    counts = []
+    for number in (3, 60):
+        pairs = []
+        for _ in range(number):
+            one_id, other_id, parent_id = new_ids(3)
+            parent = JobFactory(id=parent_id, state="failed")
+            one = JobFactory(id=one_id, state="failed", parent=parent)
+            other = JobFactory(id=other_id, state="failed", parent=parent, failed_reason=f"of {other_id}")
+            Job.objects.filter(pk=parent_id).update(failed_by=one_id)
+            pairs.append((parent, one, other))
+        with CaptureQueriesContext(connection) as queries:
+            act(admin_client, "retry", [one for _, one, _ in pairs])
+        counts.append(len(queries))
+        for parent, one, other in pairs:
+            parent.refresh_from_db()
+            assert (parent.state, parent.failed_by) == ("failed", other.pk)
+            assert parent.failed_reason == f"child {other.pk} failed: of {other.pk}"
+            assert states(one) == ["waiting"]
+    assert counts[1] <= counts[0] + 2  # the list that is shown afterwards names what is above
 
 
 # Who may, and what is kept of it

@@ -1,6 +1,7 @@
 """The verbs of a job's and a flow's page: each URL, who may, what it asks, does and says."""
 
 import uuid
+from uuid import UUID
 
 import pytest
 from django.contrib import admin
@@ -10,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from conveyor_django.admin import buttons
+from conveyor_django.ids import new_ids
 from conveyor_django.models import Job
 from tests.factories import JobFactory
 from tests.test_admin_actions import JOBS, client_with, messages, states
@@ -139,11 +141,12 @@ def test_it_goes_on_to_a_page_of_this_site_only(admin_client, verb, asked, is_ta
 @pytest.fixture
 def flow():
     """A root that failed through a child that failed through two of its three."""
-    root = JobFactory(name="report", state="failed", pending_children=1)
-    middle = JobFactory(name="statements", state="failed", parent=root)
-    failed = [JobFactory(state="failed", parent=middle) for _ in range(2)]
-    done = JobFactory(state="completed", parent=middle)
-    waits = JobFactory(name="chart", parent=root)
+    *ids, middle_id, root_id = new_ids(6)  # children before parents, as flows have them
+    root = JobFactory(id=root_id, name="report", state="failed", pending_children=1)
+    middle = JobFactory(id=middle_id, name="statements", state="failed", parent=root)
+    failed = [JobFactory(id=ids.pop(), state="failed", parent=middle) for _ in range(2)]
+    done = JobFactory(id=ids.pop(), state="completed", parent=middle)
+    waits = JobFactory(id=ids.pop(), name="chart", parent=root)
     Job.objects.filter(pk=root.pk).update(failed_by=middle.pk)
     Job.objects.filter(pk=middle.pk).update(failed_by=failed[0].pk)
     return root, middle, failed, done, waits
@@ -183,7 +186,7 @@ def test_cancel_says_how_many_are_unfinished(admin_client, flow):
 def test_remove_takes_the_tree_and_is_refused_while_something_runs(admin_client, flow):
     root, middle, *_ = flow
     assert admin_client.post(url(root, "remove")).context["title"] == "Remove 6 jobs?"
-    runs = JobFactory(state="active", parent=middle)
+    runs = JobFactory(id=UUID(int=1), state="active", parent=middle)
     for data in ({}, SURE):
         response = admin_client.post(url(root, "remove"), data, follow=True)
         assert "active" in messages(response)[0]
@@ -231,8 +234,12 @@ def test_as_many_queries_for_a_large_tree_as_for_a_small_one(admin_client, verb,
     counts = []
     for number in (5, 300):
         is_done = before == "completed"
-        root = JobFactory(state=before if is_done else "waiting-children", pending_children=0 if is_done else number)
-        Job.objects.bulk_create(JobFactory.build_batch(number, parent=root, state=before))
+        children = JobFactory.build_batch(number, state=before)
+        pending = 0 if is_done else number
+        root = JobFactory(state=before if is_done else "waiting-children", pending_children=pending)
+        for child in children:
+            child.parent, child.root_id, child.depth = root, root.pk, 1
+        Job.objects.bulk_create(children)
         with CaptureQueriesContext(connection) as queries:
             admin_client.post(url(root, verb), data)
         counts.append(len(queries))

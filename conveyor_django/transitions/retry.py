@@ -112,6 +112,7 @@ def _reopen_above(work: Work, jobs: Iterable[Job], reopened: set[UUID], unsucces
     heap = [(-job.depth, job.parent_id) for job in jobs if job.parent_id and job.parent_id not in reopened]
     heapq.heapify(heap)
     seen: set[UUID] = set()
+    stay_failed: list[Job] = []
     while heap:
         _, parent_id = heapq.heappop(heap)
         parent = work.rows[parent_id]
@@ -122,7 +123,7 @@ def _reopen_above(work: Work, jobs: Iterable[Job], reopened: set[UUID], unsucces
             work.move(parent, JobState.WAITING_CHILDREN)  # `run_at` holds at the release
         elif parent.state == JobState.FAILED and parent.failed_by is not None:
             if unsuccessful[parent_id] > 0:
-                _blame_another(work, parent, reopened)
+                stay_failed.append(parent)
                 continue
             work.move(parent, JobState.WAITING_CHILDREN, stacktrace="", **_CLEARED)
             reopened.add(parent_id)
@@ -130,14 +131,29 @@ def _reopen_above(work: Work, jobs: Iterable[Job], reopened: set[UUID], unsucces
                 work.set(grandparent, pending_children=grandparent.pending_children + 1)
                 unsuccessful[grandparent.pk] -= 1
                 heapq.heappush(heap, (-parent.depth, grandparent.pk))
+    _blame_others(work, stay_failed, reopened)
 
 
-def _blame_another(work: Work, parent: Job, reopened: set[UUID]) -> None:
-    """A parent that stays failed has its reason from the earliest of the children that keep it so."""
-    children = Job.objects.using(work.engine.using).filter(parent=parent, state__in=UNSUCCESSFUL)
-    if parent.failed_by and parent.failed_by not in reopened and children.filter(pk=parent.failed_by).exists():
-        return
+def _blame_others(work: Work, parents: list[Job], reopened: set[UUID]) -> None:
+    """Parents that stay failed have their reason from the earliest of the children that keep them so."""
     # those reopened here still stand in the database as they were
-    others = children.order_by("finished_at", "pk").values_list("pk", flat=True).iterator(chunk_size=500)
-    child = children.get(pk=next(pk for pk in others if pk not in reopened))
-    work.set(parent, failed_by=child.pk, failed_reason=through_child(child))
+    unsuccessful = Job.objects.using(work.engine.using).in_state(*UNSUCCESSFUL)
+    chunks = work.engine.chunks
+    above: dict[UUID | None, UUID | None] = {}
+    for chunk in chunks({parent.failed_by for parent in parents if parent.failed_by} - reopened):
+        above.update(unsuccessful.filter(pk__in=chunk).values_list("pk", "parent_id"))
+    left = {parent.pk: parent for parent in parents if above.get(parent.failed_by) != parent.pk}
+    earliest: dict[UUID, UUID] = {}
+    for chunk in chunks(left):
+        wanted = set(chunk)
+        children = unsuccessful.filter(parent__in=chunk).order_by("finished_at", "pk")
+        for parent_id, pk in children.values_list("parent_id", "pk").iterator(chunk_size=500):
+            if parent_id in wanted and pk not in reopened:
+                earliest[parent_id] = pk
+                wanted.discard(parent_id)
+                if not wanted:
+                    break
+    for chunk in chunks(earliest.values()):
+        for child in unsuccessful.filter(pk__in=chunk).only("state", "failed_reason", "parent_id"):
+            parent: Any = work.parent_of(child)
+            work.set(parent, failed_by=child.pk, failed_reason=through_child(child))
