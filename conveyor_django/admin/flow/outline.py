@@ -29,8 +29,8 @@ class Entry:
     is_open: bool = False
 
 
-def outline(source: Source, top: Node, view: View, paths: Paths) -> tuple[list[Entry], bool]:
-    """And whether there would be more than `MAX_ROWS`."""
+def outline(source: Source, top: Node, view: View, paths: Paths) -> tuple[list[Entry], Entry | None]:
+    """And the first that would follow, or be open, if a page had room for it."""
     return _Outline(source, view, paths).entries(top)
 
 
@@ -40,8 +40,11 @@ class _Outline:
         self._view = view
         self._paths = paths
         self._opened = 0
+        self._left_closed: Entry | None = None
+        self._pinned_ids: set[UUID] = set()
+        self._leaves: set[UUID] = set()
 
-    def entries(self, top: Node) -> tuple[list[Entry], bool]:
+    def entries(self, top: Node) -> tuple[list[Entry], Entry | None]:
         """Iteratively: a chain may be thousands deep."""
         found: list[Entry] = []
         stack = [Entry(0, node=top)]
@@ -49,22 +52,31 @@ class _Outline:
             entry = stack.pop()
             found.append(entry)
             below = list(self._below(entry, is_top=entry.node is top))
+            self._note_leaves(below)
             stack.extend(reversed(below))
-        return found, bool(stack)
+        return found, self._left_closed or (stack.pop() if stack else None)
 
     def _below(self, entry: Entry, *, is_top: bool) -> Iterator[Entry]:
         if entry.rest:
             return
         if entry.group:
             yield from self._group(entry, entry.group)
-        elif entry.node and self._opened < _MAX_OPENED and self._is_open(entry.node, is_top=is_top):
+        elif entry.node and self._is_open(entry.node, is_top=is_top):
+            if self._opened >= _MAX_OPENED:
+                self._left_closed = self._left_closed or entry
+                return
             self._opened += 1
             below = list(self._children(entry.node, entry.level + 1))
             entry.is_open = bool(below)
             yield from below
 
+    def _note_leaves(self, entries: list[Entry]) -> None:
+        """Where all is opened, at once rather than one at a time."""
+        if self._view.mode == "all":
+            self._leaves |= self._source.leaves([entry.node.pk for entry in entries if entry.node])
+
     def _is_open(self, node: Node, *, is_top: bool) -> bool:
-        if node.key in self._view.folded:
+        if node.key in self._view.folded or node.pk in self._leaves:
             return False
         if is_top or node.key in self._view.opened or self._view.mode == "all":
             return True
@@ -77,6 +89,7 @@ class _Outline:
             return
         groups = self._source.groups(node.pk)
         pinned = self._pinned(node.pk)
+        self._pinned_ids.update(child.pk for child in pinned)
         for child in pinned:
             yield Entry(level, node=child)
         total = sum(group.count for group in groups)
@@ -106,10 +119,11 @@ class _Outline:
         return done if len(done) >= FOLDED_FROM and self._view.mode != "all" else set()
 
     def _pinned(self, parent_id: UUID) -> list[Node]:
-        """Children that lead to what is to be seen, out of groups that aren't open by themselves."""
-        known = self._paths.nodes.values()
-        inside = [node for node in known if node.parent_id == parent_id and node.state not in _OPEN_GROUPS]
-        return sorted(inside)[:PAGE]
+        """Children that lead to what is to be seen, out of groups that aren't open or don't begin with them."""
+        asked = self._paths.asked
+        inside = [node for node in self._paths.nodes.values() if node.parent_id == parent_id]
+        hidden = [node for node in inside if node.pk in asked or node.state not in _OPEN_GROUPS]
+        return sorted(sorted(hidden, key=lambda node: node.pk not in asked)[:PAGE])
 
     def _group(self, entry: Entry, group: Group) -> Iterator[Entry]:
         key = group.key
@@ -125,7 +139,8 @@ class _Outline:
             members = [child for child in children if child.pk in folded]
         entry.is_open = bool(members)
         for member in members:
-            yield Entry(entry.level + 1, node=member)
+            if member.pk not in self._pinned_ids:
+                yield Entry(entry.level + 1, node=member)
         if group.count > len(members) and children is None:
             yield Entry(entry.level + 1, group=group, rest=group.count - len(members))
 

@@ -70,13 +70,14 @@ class Flow:
         source = source_of(self._using, self.root.pk, self._size)
         ways = paths(source, self._asked, only_failed=self._view.mode == "failed")
         top = self._top(source)
-        entries, is_cut = outline(source, top, self._view, ways)
+        entries, following = outline(source, top, self._view, ways)
         rows = self._rows(entries)
         return {
             **self.header(),
             "rows": rows,
-            "rows_are_cut": is_cut,
-            "go_on": self._go_on(entries) if is_cut else None,
+            "rows_are_cut": following is not None,
+            "go_on": self._go_on(source, top, following) if following else None,
+            "nothing_failed": self._view.mode == "failed" and not self._counts[JobState.FAILED],
             "is_part": top.pk != self.root.pk,
             "modes": [
                 (_("Open all"), self._view.in_mode("all"), self._view.mode == "all"),
@@ -151,20 +152,23 @@ class Flow:
         details = read_details(self._using, ids, self._now)
         return Rows(self._axis, details, self._view, self._link, self._now, self._asked).all(entries)
 
-    def _go_on(self, entries: list[Entry]) -> tuple[str, str] | None:
-        """From the last job that is shown."""
-        last = next((entry.node for entry in reversed(entries) if entry.node), None)
-        if last is None:
+    def _go_on(self, source: Source, top: Node, following: Entry) -> tuple[str, str] | None:
+        """From what isn't shown; where siblings of it are, from their parent."""
+        parent_id = following.group.parent_id if following.group else None
+        if following.node:
+            parent_id = following.node.parent_id if source.children(following.node.pk) == [] else following.node.pk
+        if parent_id is None or parent_id == top.pk:
             return None
-        name = Job.objects.using(self._using).filter(pk=last.pk).values_list("name", flat=True).first() or ""
-        return name, View(top=last.pk).query()
+        name = Job.objects.using(self._using).filter(pk=parent_id).values_list("name", flat=True).first() or ""
+        return name, View(mode=self._view.mode, top=parent_id).query()
 
     def _groups(self, source: Source, parent_id: UUID, shown: set[UUID]) -> list[Entry]:
-
         children = source.children(parent_id)
         if children is None:
             groups = source.groups(parent_id)
             total = sum(group.count for group in groups)
+            if self._view.mode == "failed":
+                groups = [group for group in groups if group.state == JobState.FAILED]
             return [Entry(0, group=group, of=total, sample=sample_of(source, group)) for group in groups]
         done = [child for child in children if child.state == JobState.COMPLETED and child.pk not in shown]
         return [Entry(0, group=group_of(parent_id, JobState.COMPLETED, done))] if done else []

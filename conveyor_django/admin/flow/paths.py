@@ -1,6 +1,6 @@
 """Which branches are open by themselves: the ways down to what failed, to what runs, and to the job asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,6 +17,7 @@ class Paths(NamedTuple):
     targets: frozenset[UUID]
     above: frozenset[UUID]  # their ancestors
     nodes: dict[UUID, Node]  # both
+    asked: frozenset[UUID]  # of these, the job that was asked for and its ancestors
 
 
 def paths(source: Source, asked: UUID | None, *, only_failed: bool) -> Paths:
@@ -28,7 +29,14 @@ def paths(source: Source, asked: UUID | None, *, only_failed: bool) -> Paths:
         targets += source.get([asked] if asked else []).values()
     nodes = {node.pk: node for node in targets}
     above = _above(source, targets)
-    return Paths(frozenset(nodes), frozenset(above), {**nodes, **above})
+    both = {**nodes, **above}
+    return Paths(frozenset(nodes), frozenset(above), both, frozenset(_way_up(both, asked)))
+
+
+def _way_up(nodes: dict[UUID, Node], pk: UUID | None) -> Iterator[UUID]:
+    while pk and (node := nodes.get(pk)):
+        yield pk
+        pk = node.parent_id
 
 
 def _is_among(pk: UUID, nodes: Iterable[Node]) -> bool:

@@ -76,8 +76,11 @@ class Rows:
 
     def all(self, entries: list[Entry]) -> list[Row]:
         rows = [row for entry in entries if (row := self.row(entry))]
-        levels = [row.level for row in rows] + [0]
-        for row, following in zip(rows, levels[1:], strict=True):
+        levels = [0]
+        for row in rows:  # what was below a job that has gone isn't two levels below the row above it
+            row.level = min(row.level, levels[-1])
+            levels.append(row.level + 1)
+        for row, following in zip(rows, [*(row.level for row in rows[1:]), 0], strict=True):
             row.opens = following > row.level
             row.closes = range(row.level - following)
         return rows

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db.models import Count, F
+from django.db.models import Count, Exists, F, OuterRef
 
 from conveyor_django.engines import BoundedMax, BoundedMin
 from conveyor_django.models import Job
@@ -27,6 +27,9 @@ class Source(Protocol):
 
     def children(self, parent_id: UUID) -> list[Node] | None:
         """In declared order; None for more than `NARROW`."""
+
+    def leaves(self, ids: Collection[UUID]) -> set[UUID]:
+        """Those of them that have no children."""
 
     def groups(self, parent_id: UUID) -> list[Group]:
         """Of the children, those that aren't empty."""
@@ -50,6 +53,9 @@ class Whole:
     def children(self, parent_id: UUID) -> list[Node] | None:
         found = self._children.get(parent_id, [])
         return found if len(found) <= NARROW else None
+
+    def leaves(self, ids: Collection[UUID]) -> set[UUID]:
+        return {pk for pk in ids if not self._children.get(pk)}
 
     def groups(self, parent_id: UUID) -> list[Group]:
         by_state: dict[str, list[Node]] = defaultdict(list)
@@ -80,6 +86,13 @@ class ByLevel:
         rows = Job.objects.using(self._using).filter(parent=parent_id).order_by("pk").values_list(*COLUMNS)
         found = [Node(*row) for row in rows[: NARROW + 1]]
         return found if len(found) <= NARROW else None
+
+    def leaves(self, ids: Collection[UUID]) -> set[UUID]:
+        if not ids:
+            return set()
+        children = Job.objects.using(self._using).filter(parent=OuterRef("pk"))
+        parents = Job.objects.using(self._using).filter(Exists(children), pk__in=ids).order_by()
+        return {*ids} - {*parents.values_list("pk", flat=True)}
 
     def groups(self, parent_id: UUID) -> list[Group]:
         """Counted from the index alone; when they ran is read of the first and the last ones."""

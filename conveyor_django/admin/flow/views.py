@@ -49,7 +49,7 @@ class FlowViews(ReadOnlyAdmin):
             "opts": self.opts,
             "media": self.media,
             "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
-            "live_url": self.link("flow_live", root.pk),
+            "live_url": self.link("flow_live", job.pk),
             "job_url": self.link("change", root.pk),
             **page,
             **self._steering(request, root, page),
@@ -61,8 +61,8 @@ class FlowViews(ReadOnlyAdmin):
         """`keys`: the rows that the page shows. Nothing but a 304 while they are as the browser has them."""
         if refusal := self._refused(request):
             return refusal
-        _job, root = self._job_and_root(request, pk)
-        flow = Flow(root, self.link, View.from_query(request.GET))
+        job, root = self._job_and_root(request, pk)
+        flow = Flow(root, self.link, View.from_query(request.GET), asked=job.pk if job.parent_id else None)
         context = flow.live(request.GET.get("keys", "").split(","))
         context.update(self._steering(request, root, context))
         request.current_app = self.admin_site.name

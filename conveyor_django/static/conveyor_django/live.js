@@ -5,6 +5,7 @@
 const EVERY = 5000;
 const LONGEST = 30000; // between tries while nothing is heard
 const SPEAK_EVERY = 10000;
+const STATES_OF_A_ROW = ["cv-row--failed", "cv-row--current"]; // how deep it is stays as it is
 
 const page = document.getElementById("cv-live");
 const heard = document.getElementById("cv-heard");
@@ -84,6 +85,10 @@ function insert(row, doc) {
     const siblings = [...doc.querySelectorAll(`[data-key^="${CSS.escape(parent)}."]`)];
     const later = siblings.slice(siblings.indexOf(row) + 1).map((sibling) => rowOf(sibling.dataset.key, list));
     const added = document.importNode(row, true);
+    const neighbour = list.firstElementChild?.firstElementChild;
+    for (const name of neighbour?.classList ?? []) {
+        if (name.startsWith("cv-indent-")) added.firstElementChild.classList.replace("cv-indent-0", name);
+    }
     list.insertBefore(added, later.find((sibling) => sibling?.parentElement === list) ?? null);
 }
 
@@ -99,7 +104,9 @@ function patch(html) {
             insert(row, doc);
             continue;
         }
-        here.firstElementChild.className = row.firstElementChild.className;
+        for (const name of STATES_OF_A_ROW) {
+            here.firstElementChild.classList.toggle(name, row.firstElementChild.classList.contains(name));
+        }
         for (const cell of row.firstElementChild.querySelectorAll("[data-cell]")) {
             const old = here.firstElementChild.querySelector(`[data-cell="${cell.dataset.cell}"]`);
             if (old) fill(old, cell);
@@ -111,6 +118,7 @@ function patch(html) {
 
 function url() {
     const asked = new URL(page.dataset.url, location.href);
+    if (!asked.search) asked.search = location.search; // what is open
     const keys = [...page.querySelectorAll("[data-key]")].map((row) => row.dataset.key);
     if (keys.length) asked.searchParams.set("keys", keys.filter((key) => !key.endsWith(".more")).join(","));
     return asked;
