@@ -173,7 +173,7 @@ def _attention(
 ) -> Iterator[Line]:
     for flow in failed:
         text = ngettext("%d job failed", "%d jobs failed", flow.failures) % flow.failures
-        yield Line("failed", flow.root.name, text, _job_url(flow.root.pk), _("See and retry"))
+        yield Line("failed", flow.root.name, text, _flow_url(flow.root.pk), _("See and retry"))
     for queue in queues:
         waiting = queue.counts[JobState.WAITING]
         jobs = {"jobs": number(waiting, is_capped=waiting >= MAX_COUNT)}
@@ -236,7 +236,7 @@ def _flow(flow: FlowRow, now: datetime) -> dict[str, Any]:
         progress = _("more than %s jobs") % numbers["size"]
     return {
         "root": flow.root,
-        "url": _job_url(flow.root.pk),
+        "url": _flow_url(flow.root.pk),
         "age": duration(now - flow.root.created_at),
         "bar": bar(flow.counts, flow.size, _ENDS) if flow.size else [],
         "signs": [
@@ -269,8 +269,8 @@ def _workers_summary(workers: list[WorkerRow]) -> str:
     return ", ".join(words[state] % count for state, count in numbers.items() if count)
 
 
-def _job_url(pk: Any) -> str:
-    return reverse("admin:conveyor_django_job_change", args=[pk])
+def _flow_url(pk: Any) -> str:
+    return reverse("admin:conveyor_django_job_flow", args=[pk])
 
 
 def _worker_url(pk: Any) -> str:
