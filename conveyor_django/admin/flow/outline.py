@@ -13,7 +13,6 @@ from .view import MAX_ROWS, PAGE, View
 
 FOLDED_FROM = 4  # completed siblings are one row
 _OPEN_GROUPS = (JobState.FAILED, JobState.ACTIVE)
-_MAX_OPENED = 60  # jobs of one page whose children are read
 
 
 @dataclass
@@ -25,7 +24,7 @@ class Entry:
     group: Group | None = None
     of: int = 0  # siblings of a group, where it isn't all of them
     rest: int = 0  # that a link shows: members of `group` above it
-    sample: Node | None = None  # one of a group that may be stuck: what its queue is
+    sample: UUID | None = None  # one of a group that may be stuck: what its queue is
     is_open: bool = False
 
 
@@ -62,7 +61,7 @@ class _Outline:
         if entry.group:
             yield from self._group(entry, entry.group)
         elif entry.node and self._is_open(entry.node, is_top=is_top):
-            if self._opened >= _MAX_OPENED:
+            if self._opened >= self._source.max_opened:
                 self._left_closed = self._left_closed or entry
                 return
             self._opened += 1
@@ -145,6 +144,5 @@ class _Outline:
             yield Entry(entry.level + 1, group=group, rest=group.count - len(members))
 
 
-def sample_of(source: Source, group: Group) -> Node | None:
-    members = source.members(group, 1) if group.state == JobState.WAITING else []
-    return members[0] if members else None
+def sample_of(source: Source, group: Group) -> UUID | None:
+    return source.one_of(group) if group.state == JobState.WAITING else None

@@ -54,7 +54,7 @@ class Flow:
         self._asked = asked
         self._now: datetime = get_engine(self._using).now()
         self._counts = counts_of(self._using, root.pk)
-        self._size = self._counts.total()
+        self.size = self._counts.total()
         end = root.finished_at if root.state in FINISHED and root.finished_at and not self.is_live else self._now
         self._axis = Axis(root.created_at, max(end, root.created_at), self.is_live)
 
@@ -64,10 +64,10 @@ class Flow:
 
     @property
     def is_alone(self) -> bool:
-        return self._size < 2
+        return self.size < 2
 
     def page(self) -> dict[str, Any]:
-        source = source_of(self._using, self.root.pk, self._size)
+        source = source_of(self._using, self.root.pk, self.size)
         ways = paths(source, self._asked, only_failed=self._view.mode == "failed")
         top = self._top(source)
         entries, following = outline(source, top, self._view, ways)
@@ -89,7 +89,7 @@ class Flow:
 
     def live(self, keys: Iterable[str]) -> dict[str, Any]:
         """The rows with these keys as they are now, and groups that have come up beside them."""
-        source = source_of(self._using, self.root.pk, self._size)
+        source = source_of(self._using, self.root.pk, self.size)
         asked = list(keys)[:MAX_LIVE]
         ids = [pk for key in asked if (pk := id_of(key))]
         nodes = source.get(ids)
@@ -109,10 +109,10 @@ class Flow:
             "started": timezone.localtime(self.root.created_at),
             "elapsed": duration(self._axis.end - self._axis.start),
             "finished": grouped(finished),
-            "size": grouped(self._size),
+            "size": grouped(self.size),
             # rounded down: 100 % never shows early
-            "share": 100 * finished // self._size if self._size else 0,
-            "bar": bar(self._counts, self._size, _BAR) if self._size else [],
+            "share": 100 * finished // self.size if self.size else 0,
+            "bar": bar(self._counts, self.size, _BAR) if self.size else [],
             "counts": list(self._states()),
             "reasons": reasons,
             "failed_itself": reasons.itself if reasons else 0,
@@ -128,7 +128,7 @@ class Flow:
                 yield Count(state, icon(state), grouped(count), str(JobState(state).label).lower(), url)
 
     def _summary(self, finished: int) -> str:
-        said = _("%(finished)s of %(size)s finished") % {"finished": grouped(finished), "size": grouped(self._size)}
+        said = _("%(finished)s of %(size)s finished") % {"finished": grouped(finished), "size": grouped(self.size)}
         if failed := self._counts[JobState.FAILED]:
             said += ", " + _("%s failed") % grouped(failed)
         return said
@@ -148,7 +148,7 @@ class Flow:
         return found.get(wanted or self.root.pk, found[self.root.pk])
 
     def _rows(self, entries: list[Entry]) -> list[Row]:
-        ids = {node.pk for entry in entries for node in (entry.node, entry.sample) if node}
+        ids = {entry.node.pk for entry in entries if entry.node} | {entry.sample for entry in entries if entry.sample}
         details = read_details(self._using, ids, self._now)
         return Rows(self._axis, details, self._view, self._link, self._now, self._asked).all(entries)
 

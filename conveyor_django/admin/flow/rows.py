@@ -76,11 +76,11 @@ class Rows:
 
     def all(self, entries: list[Entry]) -> list[Row]:
         rows = [row for entry in entries if (row := self.row(entry))]
-        levels = [0]
+        level = -1
         for row in rows:  # what was below a job that has gone isn't two levels below the row above it
-            row.level = min(row.level, levels[-1])
-            levels.append(row.level + 1)
-        for row, following in zip(rows, [*(row.level for row in rows[1:]), 0], strict=True):
+            row.level = level = min(row.level, level + 1)
+        following_levels = [row.level for row in rows[1:]] + [0]
+        for row, following in zip(rows, following_levels, strict=False):
             row.opens = following > row.level
             row.closes = range(row.level - following)
         return rows
@@ -149,7 +149,7 @@ class Rows:
             row.word = _("median %s") % duration(group.median)
         elif entry.of > group.count:
             row.word = _("of %s") % grouped(entry.of)
-        sample = self.details.jobs.get(entry.sample.pk) if entry.sample else None
+        sample = self.details.jobs.get(entry.sample) if entry.sample else None
         if sample:
             self._say_obstacle(row, sample)
         if group.first and (group.last or group.state == JobState.ACTIVE):

@@ -20,6 +20,8 @@ _ENDS = ("started", "finished")
 
 
 class Source(Protocol):
+    max_opened: int  # jobs of one page whose children are read
+
     def get(self, ids: Collection[UUID]) -> dict[UUID, Node]: ...
 
     def in_state(self, state: str, limit: int) -> list[Node]:
@@ -36,8 +38,12 @@ class Source(Protocol):
 
     def members(self, group: Group, limit: int) -> list[Node]: ...
 
+    def one_of(self, group: Group) -> UUID | None: ...
+
 
 class Whole:
+    max_opened = 60
+
     def __init__(self, nodes: list[Node]) -> None:
         self._nodes = {node.pk: node for node in nodes}
         self._children: dict[UUID | None, list[Node]] = defaultdict(list)
@@ -66,13 +72,19 @@ class Whole:
     def members(self, group: Group, limit: int) -> list[Node]:
         return [node for node in self._children.get(group.parent_id, []) if node.state == group.state][:limit]
 
+    def one_of(self, group: Group) -> UUID | None:
+        return next((node.pk for node in self.members(group, 1)), None)
+
 
 class ByLevel:
     """Each of its methods is one or two statements."""
 
+    max_opened = 25
+
     def __init__(self, using: str, root_id: UUID) -> None:
         self._jobs = Job.objects.using(using).filter(root=root_id).order_by()
         self._using = using
+        self._few: dict[UUID, list[Node] | None] = {}
 
     def get(self, ids: Collection[UUID]) -> dict[UUID, Node]:
         rows = self._jobs.filter(pk__in=ids).values_list(*COLUMNS) if ids else []
@@ -83,6 +95,11 @@ class ByLevel:
         return sorted(Node(*row) for row in rows[:limit])
 
     def children(self, parent_id: UUID) -> list[Node] | None:
+        if parent_id not in self._few:
+            self._few[parent_id] = self._read_children(parent_id)
+        return self._few[parent_id]
+
+    def _read_children(self, parent_id: UUID) -> list[Node] | None:
         rows = Job.objects.using(self._using).filter(parent=parent_id).order_by("pk").values_list(*COLUMNS)
         found = [Node(*row) for row in rows[: NARROW + 1]]
         return found if len(found) <= NARROW else None
@@ -114,12 +131,15 @@ class ByLevel:
 
     def members(self, group: Group, limit: int) -> list[Node]:
         """Found by ids first: those come from an index alone, and rare ones aren't looked for among all siblings."""
-        if group.state == JobState.FAILED:
-            jobs = self._jobs.filter(parent=group.parent_id, state=group.state)
-        else:
-            jobs = Job.objects.using(self._using).filter(parent=group.parent_id, state=group.state)
-        ids = list(jobs.order_by("pk").values_list("pk", flat=True)[:limit])
-        return sorted(self.get(ids).values())
+        return sorted(self.get(self._ids(group, limit)).values())
+
+    def one_of(self, group: Group) -> UUID | None:
+        return next(iter(self._ids(group, 1)), None)
+
+    def _ids(self, group: Group, limit: int) -> list[UUID]:
+        jobs = self._jobs if group.state == JobState.FAILED else Job.objects.using(self._using)
+        members = jobs.filter(parent=group.parent_id, state=group.state).order_by("pk")
+        return list(members.values_list("pk", flat=True)[:limit])
 
 
 def source_of(using: str, root_id: UUID, size: int) -> Source:

@@ -63,7 +63,7 @@ class Axis:
     def marks(self) -> list[Mark]:
         """Labels at round times of the site's time zone."""
         marks = []
-        last = self.place(self.end) - 9 if self.is_running else 96.0  # the label of now has that place
+        last = self.place(self.end) - 14 if self.is_running else 96.0  # the label of now has that place
         for moment in self._round_times(self._step()):
             x = self.place(moment)
             if x < last:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import django
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -40,6 +40,8 @@ class FlowViews(ReadOnlyAdmin):
             return refusal
         job, root = self._job_and_root(request, pk)
         flow = Flow(root, self.link, View.from_query(request.GET), asked=job.pk if job.parent_id else None)
+        if not flow.size:
+            raise Http404  # removed since it was looked up
         if flow.is_alone:
             return HttpResponseRedirect(self.link("change", job.pk))
         page = flow.page()
