@@ -17,7 +17,7 @@ from conveyor_django.ids import new_id, new_ids
 from conveyor_django.models import Job
 
 from .factories import JobFactory, WorkerProcessFactory
-from .plans import capturing, plan_of
+from .plans import PRIMARY_KEY, capturing, plan_of
 from .test_admin import EVIL
 from .test_admin_actions import client_with
 from .test_admin_flow_outline import parent
@@ -318,4 +318,8 @@ def test_no_statement_reads_the_whole_table(admin_client, monkeypatch, small):
             assert admin_client.get(path).status_code == 200
     plans = [plan_of(one) for one in sent if one.statement.startswith("SELECT")]
     assert len(plans) > 20
-    assert [plan.shown for plan in plans if plan.reads_all] == []
+    # a statement of nothing but subqueries is of one row, whichever
+    steps = [
+        step for plan in plans for step in plan.reads_all if "Index Only Scan" not in step or PRIMARY_KEY not in step
+    ]
+    assert steps == []

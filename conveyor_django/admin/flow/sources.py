@@ -99,6 +99,7 @@ class ByLevel:
     def __init__(self, using: str, root_id: UUID) -> None:
         self._jobs = Job.objects.using(using).filter(root=root_id).order_by()
         self._using = using
+        self._root_id = root_id
         self._few: dict[UUID, list[Node] | None] = {}
 
     def get(self, ids: Collection[UUID]) -> dict[UUID, Node]:
@@ -133,6 +134,8 @@ class ByLevel:
         for number, state in enumerate(GROUPED):
             if counts.get(state) and (state in FINISHED or state == JobState.ACTIVE):
                 members = below(self._using, parent_id).filter(state=state)
+                if state == JobState.FAILED:  # the index of those begins with the root
+                    members = members.filter(root=self._root_id)
                 started, finished = (members.annotate(moment=F(f"{word}_at")).values("moment") for word in _ENDS)
                 columns[f"first_{number}"] = BoundedMin(started.order_by(*IN_ORDER)[:_SAMPLE])
                 columns[f"last_{number}"] = BoundedMax(finished.order_by(*(f"-{name}" for name in IN_ORDER))[:_SAMPLE])
