@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
-
 from conveyor_django.models import Job, JobError
 from conveyor_django.states import JobState
 
 from ..changelist import with_reason
 from ..waits import Queues
+from .sources import has_children
 from .timeline import Attempt
 
 _MAX_ERRORS = 2_000  # attempts that are drawn on one page
@@ -29,8 +28,7 @@ class Details:
 
 
 def read_details(using: str, ids: Collection[UUID], now: datetime) -> Details:
-    children = Job.objects.using(using).filter(parent=OuterRef("pk"))
-    rows: Any = with_reason(Job.objects.using(using).filter(pk__in=ids)).annotate(has_children=Exists(children))
+    rows: Any = with_reason(Job.objects.using(using).filter(pk__in=ids)).annotate(has_children=has_children(using))
     jobs = {job.pk: job for job in rows}
     active = [pk for pk, job in jobs.items() if job.state == JobState.ACTIVE]
     names = Counter((job.parent_id, job.name) for job in jobs.values())

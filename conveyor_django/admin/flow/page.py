@@ -94,7 +94,8 @@ class Flow:
         ids = [pk for key in asked if (pk := id_of(key))]
         nodes = source.get(ids)
         entries = [Entry(0, node=nodes[pk]) for pk in ids if pk in nodes]
-        for parent in dict.fromkeys(pk for key in asked if "." in key and (pk := id_of(key.partition(".")[0]))):
+        grouped_by = dict.fromkeys(pk for key in asked if "." in key and (pk := id_of(key.partition(".")[0])))
+        for parent in source.get(grouped_by):  # that are in this flow
             entries += self._groups(source, parent, set(nodes))
         return {**self.header(), "rows": self._rows(entries)}
 

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery
+from django.db.models.lookups import IsNull
 
 from conveyor_django.engines import BoundedMax, BoundedMin
 from conveyor_django.models import Job
@@ -17,6 +18,20 @@ from .nodes import COLUMNS, GROUPED, NARROW, Group, Node, group_of
 SMALL = 2_000  # jobs of a flow that is read whole
 _SAMPLE = 10_000  # members of a group, at either end, of which is read when they ran
 _ENDS = ("started", "finished")
+IN_ORDER = ("parent_id", "pk")
+
+
+def below(using: str, parent_id: Any) -> QuerySet[Any]:
+    """Its children, to be read `IN_ORDER` and sliced: so ordered, without an equality, only their own index will do.
+
+    Otherwise PostgreSQL may bet on soon meeting some on a walk through the whole table, and there may be none.
+    """
+    return Job.objects.using(using).filter(parent__gte=parent_id, parent__lte=parent_id)
+
+
+def has_children(using: str) -> Any:
+    first = below(using, OuterRef("pk")).order_by(*IN_ORDER).values("pk")[:1]
+    return IsNull(Subquery(first), False)
 
 
 class Source(Protocol):
@@ -84,6 +99,7 @@ class ByLevel:
     def __init__(self, using: str, root_id: UUID) -> None:
         self._jobs = Job.objects.using(using).filter(root=root_id).order_by()
         self._using = using
+        self._root_id = root_id
         self._few: dict[UUID, list[Node] | None] = {}
 
     def get(self, ids: Collection[UUID]) -> dict[UUID, Node]:
@@ -100,15 +116,14 @@ class ByLevel:
         return self._few[parent_id]
 
     def _read_children(self, parent_id: UUID) -> list[Node] | None:
-        rows = Job.objects.using(self._using).filter(parent=parent_id).order_by("pk").values_list(*COLUMNS)
+        rows = below(self._using, parent_id).order_by(*IN_ORDER).values_list(*COLUMNS)
         found = [Node(*row) for row in rows[: NARROW + 1]]
         return found if len(found) <= NARROW else None
 
     def leaves(self, ids: Collection[UUID]) -> set[UUID]:
         if not ids:
             return set()
-        children = Job.objects.using(self._using).filter(parent=OuterRef("pk"))
-        parents = Job.objects.using(self._using).filter(Exists(children), pk__in=ids).order_by()
+        parents = Job.objects.using(self._using).filter(has_children(self._using), pk__in=ids).order_by()
         return {*ids} - {*parents.values_list("pk", flat=True)}
 
     def groups(self, parent_id: UUID) -> list[Group]:
@@ -118,10 +133,12 @@ class ByLevel:
         columns: dict[str, Any] = {}
         for number, state in enumerate(GROUPED):
             if counts.get(state) and (state in FINISHED or state == JobState.ACTIVE):
-                members = children.filter(state=state)
+                members = below(self._using, parent_id).filter(state=state)
+                if state == JobState.FAILED:  # the index of those begins with the root
+                    members = members.filter(root=self._root_id)
                 started, finished = (members.annotate(moment=F(f"{word}_at")).values("moment") for word in _ENDS)
-                columns[f"first_{number}"] = BoundedMin(started.order_by("pk")[:_SAMPLE])
-                columns[f"last_{number}"] = BoundedMax(finished.order_by("-pk")[:_SAMPLE])
+                columns[f"first_{number}"] = BoundedMin(started.order_by(*IN_ORDER)[:_SAMPLE])
+                columns[f"last_{number}"] = BoundedMax(finished.order_by(*(f"-{name}" for name in IN_ORDER))[:_SAMPLE])
         row = read_numbers(self._using, columns)
         return [
             Group(parent_id, state, counts[state], row.get(f"first_{number}"), row.get(f"last_{number}"))
@@ -137,8 +154,10 @@ class ByLevel:
         return next(iter(self._ids(group, 1)), None)
 
     def _ids(self, group: Group, limit: int) -> list[UUID]:
-        jobs = self._jobs if group.state == JobState.FAILED else Job.objects.using(self._using)
-        members = jobs.filter(parent=group.parent_id, state=group.state).order_by("pk")
+        if group.state == JobState.FAILED:  # there is an index of those
+            members = self._jobs.filter(parent=group.parent_id, state=group.state).order_by("pk")
+        else:
+            members = below(self._using, group.parent_id).filter(state=group.state).order_by(*IN_ORDER)
         return list(members.values_list("pk", flat=True)[:limit])
 
 
