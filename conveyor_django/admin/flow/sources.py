@@ -154,6 +154,7 @@ class ByLevel:
         return next(iter(self._ids(group, 1)), None)
 
     def _ids(self, group: Group, limit: int) -> list[UUID]:
+        members: QuerySet[Any]
         if group.state == JobState.FAILED:  # there is an index of those
             members = self._jobs.filter(parent=group.parent_id, state=group.state).order_by("pk")
         else:
