@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import django
 from django.contrib import admin
 from django.contrib.auth import get_permission_codename
 from django.http import HttpRequest, HttpResponse
@@ -72,6 +73,17 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscrip
     def link(self, view: str, *args: Any) -> str:
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
         return reverse(name, args=args, current_app=self.admin_site.name)
+
+    def page_context(self, request: HttpRequest, title: str) -> dict[str, Any]:
+        """What a page besides the admin's own takes for its frame."""
+        request.current_app = self.admin_site.name
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "media": self.media,
+            "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
+        }
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         title = capfirst(self.opts.verbose_name_plural)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import django
 from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
@@ -111,12 +110,7 @@ class JobAdmin(ListActions, JobVerbViews, EditView, FlowViews, JobColumns):
             self.message_user(request, _("This job does not exist; it may have been removed."), messages.WARNING)
             return HttpResponseRedirect(self.link("changelist"))
         context = {
-            **self.admin_site.each_context(request),
-            "title": job.name,
-            "original": job.name,  # ends the breadcrumbs
-            "opts": self.opts,
-            "media": self.media,
-            "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
+            **self.page_context(request, job.name),
             "buttons": buttons.for_job(self, request, job),
             "resume_url": self._resume_url(request),
             "queue_query": urlencode({"queue_name__exact": job.queue_name, "level": "all"}),
@@ -125,5 +119,4 @@ class JobAdmin(ListActions, JobVerbViews, EditView, FlowViews, JobColumns):
             **job_page(job, self.link, with_payload=may_see_payload(request), log_before=line_in(request)),
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name
         return TemplateResponse(request, self.change_form_template, context)

@@ -3,7 +3,6 @@
 import hashlib
 from typing import Any
 
-import django
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
@@ -56,15 +55,10 @@ class OverviewAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {
-            **self.admin_site.each_context(request),
-            "title": _("Overview"),
-            "opts": self.opts,
-            "media": self.media,
-            "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
+            **self.page_context(request, _("Overview")),
             **self._page(request),
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name
         return TemplateResponse(request, self.change_list_template, context)
 
     def live_view(self, request: HttpRequest) -> HttpResponseBase:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import django
 from django import forms
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -52,14 +51,9 @@ def confirmed(request: HttpRequest) -> bool:
 def ask(admin: ReadOnlyAdmin, request: HttpRequest, question: Question) -> TemplateResponse:
     above = question.above or (capfirst(admin.opts.verbose_name_plural), admin.link("changelist"))
     context = {
-        **admin.admin_site.each_context(request),
-        "title": question.title,
-        "opts": admin.opts,
-        "media": admin.media,
-        "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
+        **admin.page_context(request, question.title),
         "above": above[0],
         "above_url": above[1],
         "question": question,
     }
-    request.current_app = admin.admin_site.name
     return TemplateResponse(request, _PAGE, context)

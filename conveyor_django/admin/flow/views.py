@@ -5,7 +5,6 @@ import re
 from typing import Any
 from uuid import UUID
 
-import django
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -48,17 +47,12 @@ class FlowViews(ReadOnlyAdmin):
             return HttpResponseRedirect(self.link("change", job.pk))
         page = flow.page()
         context = {
-            **self.admin_site.each_context(request),
-            "title": root.name,
-            "opts": self.opts,
-            "media": self.media,
-            "breadcrumbs_are_a_list": django.VERSION >= (6, 1),  # the admin's styles go by that
+            **self.page_context(request, root.name),
             "live_url": self.link("flow_live", job.pk),
             "job_url": self.link("change", root.pk),
             **page,
             **self._steering(request, root, page),
         }
-        request.current_app = self.admin_site.name
         return TemplateResponse(request, _PAGE, context)
 
     def flow_live_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
