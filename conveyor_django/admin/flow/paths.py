@@ -9,7 +9,6 @@ from conveyor_django.states import JobState
 from .nodes import Node
 from .sources import Source
 
-_TARGETS = 50  # jobs of a state whose ways are opened
 _HOPS = 30  # levels that are climbed for it
 
 
@@ -21,11 +20,11 @@ class Paths(NamedTuple):
 
 
 def paths(source: Source, asked: UUID | None, *, only_failed: bool) -> Paths:
-    failed = source.in_state(JobState.FAILED, _TARGETS * 4 if only_failed else _TARGETS)
+    failed = source.in_state(JobState.FAILED, source.max_targets * 4 if only_failed else source.max_targets)
     # one that failed through a child is on the way to that
     targets = [node for node in failed if not (node.failed_by and _is_among(node.failed_by, failed))]
     if not only_failed:
-        targets += source.in_state(JobState.ACTIVE, _TARGETS)
+        targets += source.in_state(JobState.ACTIVE, source.max_targets)
         targets += source.get([asked] if asked else []).values()
     nodes = {node.pk: node for node in targets}
     above = _above(source, targets)

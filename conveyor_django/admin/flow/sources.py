@@ -36,6 +36,7 @@ def has_children(using: str) -> Any:
 
 class Source(Protocol):
     max_opened: int  # jobs of one page whose children are read
+    max_targets: int  # jobs of a state whose ways are opened
 
     def get(self, ids: Collection[UUID]) -> dict[UUID, Node]: ...
 
@@ -58,6 +59,7 @@ class Source(Protocol):
 
 class Whole:
     max_opened = 60
+    max_targets = 50
 
     def __init__(self, nodes: list[Node]) -> None:
         self._nodes = {node.pk: node for node in nodes}
@@ -94,7 +96,8 @@ class Whole:
 class ByLevel:
     """Each of its methods is one or two statements."""
 
-    max_opened = 25
+    max_opened = 12  # each takes some statements
+    max_targets = 8
 
     def __init__(self, using: str, root_id: UUID) -> None:
         self._jobs = Job.objects.using(using).filter(root=root_id).order_by()
