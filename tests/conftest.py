@@ -1,4 +1,5 @@
 import pytest
+from django.core.cache import cache
 from django.db import connection
 
 from conveyor_django import registry
@@ -20,6 +21,12 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.module.__name__.rpartition(".")[2] in ONE_CHANCE:
             item.add_marker(pytest.mark.flaky(reruns=0))
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache():
+    """What a test counted is not what the next one finds."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

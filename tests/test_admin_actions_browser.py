@@ -1,34 +1,19 @@
 """The admin's actions in a real browser: tick, choose, confirm, and read what became of it."""
 
-from django.contrib.staticfiles.testing import StaticLiveServerTestCase
 from django.test import modify_settings
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from conveyor_django.models import Job
-from tests import test_admin_browser as browser_tests
+from tests.browsers import STRICT_POLICY, BrowserTestCase, needs_browser
 from tests.factories import JobFactory
 
-JOBS = browser_tests.JOBS
-pytestmark = browser_tests.pytestmark
+JOBS = "/admin/conveyor_django/job/"
+pytestmark = needs_browser
 
 
-@modify_settings(MIDDLEWARE={"prepend": "tests.test_admin_browser.strict_policy"})
-class TestActionsInABrowser(StaticLiveServerTestCase):
-    setUp = browser_tests.TestInABrowser.setUp
-    screen = browser_tests.TestInABrowser.screen
-    theme = browser_tests.TestInABrowser.theme
-    open = browser_tests.TestInABrowser.open
-    follow = browser_tests.TestInABrowser.follow
-    find = browser_tests.TestInABrowser.find
-    complaints = browser_tests.TestInABrowser.complaints
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.browser = browser_tests.start_browser()
-        cls.addClassCleanup(cls.browser.quit)
-
+@modify_settings(MIDDLEWARE=STRICT_POLICY)
+class TestActionsInABrowser(BrowserTestCase):
     def press(self, text):
         self.follow(
             self.browser.find_element(By.XPATH, f"//div[@id='content']//*[self::button or self::a][.='{text}']")
@@ -36,11 +21,6 @@ class TestActionsInABrowser(StaticLiveServerTestCase):
 
     def states(self, *jobs):
         return [Job.objects.get(pk=job.pk).state for job in jobs]
-
-    def width_left(self):
-        return self.browser.execute_script(
-            "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
-        )
 
     def test_tick_choose_confirm(self):
         jobs = [JobFactory(state="failed") for _ in range(3)]
@@ -53,7 +33,7 @@ class TestActionsInABrowser(StaticLiveServerTestCase):
             Select(self.find("select[name='action']")).select_by_value("retry")
             self.follow(self.find("button[name='index']"))
             assert self.find("h1").text == ("Retry 2 jobs?" if width == 1440 else "Retry 1 job?")
-            assert self.width_left() <= 0
+            assert self.too_wide() <= 0
             self.press("Retry")
             said = "1 job retried; 1 skipped: still active." if width == 1440 else "1 job retried."
             assert self.find(".messagelist").text == said
@@ -82,7 +62,7 @@ class TestActionsInABrowser(StaticLiveServerTestCase):
             assert not remove.is_displayed()
             self.find(".cv-more > summary").click()
             assert remove.is_displayed()
-            assert self.width_left() <= 0
+            assert self.too_wide() <= 0
         self.follow(remove)
         self.press("Remove")
         assert self.find(".messagelist").text == "1 job removed."

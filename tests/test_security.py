@@ -213,6 +213,7 @@ def urls(each: int = 1) -> Iterator[tuple[str, str | None]]:
 READS = {
     *(f"conveyor_django_job_{name}" for name in ("csv", "json", "data", "result", "progress")),
     "conveyor_django_overview_live",
+    "conveyor_django_job_newer",
     "conveyor_django_job_flow",
     "conveyor_django_job_flow_live",
 }

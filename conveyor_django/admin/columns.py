@@ -9,15 +9,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from conveyor_django.states import JobState
+from conveyor_django.states import QUEUED, JobState
 
 from .base import ReadOnlyAdmin
-from .display import ago, chip, duration, short_reason
-from .spans import ran
+from .display import chip, duration, end, short_reason
+from .spans import ran, waited
+
+NOTHING = format_html('<span class="cv-quiet">{}</span>', "–")
 
 
 class JobColumns(ReadOnlyAdmin):
-    list_display = ("state_chip", "job", "queue", "attempts", "age", "ran")
+    list_display = ("state_chip", "job", "queue", "attempts", "ended", "waited", "ran")
     list_display_links = None  # the name alone is the link
 
     @admin.display(description=gettext_lazy("state"))
@@ -37,15 +39,20 @@ class JobColumns(ReadOnlyAdmin):
     def attempts(self, job: Any) -> str:
         return f"{job.attempts_made} / {job.max_attempts}"
 
-    @admin.display(description=gettext_lazy("age"))
-    def age(self, job: Any) -> SafeString:
-        return ago(job.created_at, timezone.now())
+    @admin.display(description=gettext_lazy("ended"))
+    def ended(self, job: Any) -> SafeString:
+        return NOTHING if job.finished_at is None else end(job.finished_at, timezone.now())
+
+    @admin.display(description=gettext_lazy("waited"))
+    def waited(self, job: Any) -> SafeString | str:
+        span = duration(waited(job, timezone.now()))
+        return format_html('<span class="cv-quiet">{}</span>', span) if job.state in QUEUED else span
 
     @admin.display(description=gettext_lazy("ran"))
     def ran(self, job: Any) -> SafeString | str:
         span = ran(job, timezone.now())
         if span is None:
-            return format_html('<span class="cv-quiet">{}</span>', "–")
+            return NOTHING
         if job.state == JobState.ACTIVE:
             return format_html('<span class="cv-quiet">{}</span>', duration(span))
         return duration(span)

@@ -103,3 +103,9 @@ def moment(when: datetime | None) -> str:
 def ago(when: datetime, now: datetime) -> SafeString:
     """The age, with the moment itself for who wants it."""
     return format_html('<time datetime="{}" title="{}">{}</time>', when.isoformat(), moment(when), age(now - when))
+
+
+def end(when: datetime, now: datetime) -> SafeString:
+    """The time of day, with the date if that was another day's; the whole moment for who wants it."""
+    text = date(timezone.localtime(when), "H:i:s" if now - when < timedelta(days=1) else "j M Y, H:i")
+    return format_html('<time datetime="{}" title="{}">{}</time>', when.isoformat(), moment(when), text)

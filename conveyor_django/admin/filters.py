@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.views.main import SEARCH_VAR
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.text import Truncator
@@ -25,8 +25,22 @@ MAX_FINISHED = 100_000  # newest jobs among which the recently finished ones are
 WITHIN_FLOW = ("root__exact", "parent__exact")  # lookups that pick jobs of one flow
 
 
-class LevelFilter(SimpleListFilter):
-    """Roots only, unless one searches or looks into a flow: then what is looked for may be any job."""
+class ConditionFilter(SimpleListFilter):
+    """A filter that is a condition on the row, so that a bounded look can count by it."""
+
+    def condition(self) -> Q | None:
+        raise NotImplementedError
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        condition = self.condition()
+        return queryset if condition is None else queryset.filter(condition)
+
+
+class LevelFilter(ConditionFilter):
+    """Roots only, unless one searches or looks into a flow: then what is looked for may be any job.
+
+    Any other value than the two (the form sends `auto`) leaves that choice to the page.
+    """
 
     title = _("level")
     parameter_name = "level"
@@ -46,11 +60,15 @@ class LevelFilter(SimpleListFilter):
     def choices(self, changelist: Any) -> Iterator[Any]:
         return (choice for number, choice in enumerate(super().choices(changelist)) if number)  # without "All"
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(parent__isnull=True) if self.value() == "roots" else queryset
+    @property
+    def is_chosen(self) -> bool:
+        return super().value() in ("roots", "all")
+
+    def condition(self) -> Q | None:
+        return Q(parent__isnull=True) if self.value() == "roots" else None
 
 
-class QueueFilter(SimpleListFilter):
+class QueueFilter(ConditionFilter):
     """Queues with processors, those that were paused once, and those of the newest jobs."""
 
     title = _("queue")
@@ -60,16 +78,20 @@ class QueueFilter(SimpleListFilter):
         recent = Job.objects.order_by("-pk").values_list("queue_name", flat=True)[:RECENT]
         paused = QueueState.objects.values_list("queue_name", flat=True)[:RECENT]
         names = {*registered_queues(), *paused, *recent}
-        if chosen := self.value():
+        if chosen := self.chosen:
             names.add(chosen)
         return [(name, Truncator(name).chars(40)) for name in sorted(names)]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        chosen = self.value()
-        return queryset if chosen is None else queryset.filter(queue_name=chosen)
+    @property
+    def chosen(self) -> str:
+        """The form sends an empty one for all queues."""
+        return self.value() or ""
+
+    def condition(self) -> Q | None:
+        return Q(queue_name=self.chosen) if self.chosen else None
 
 
-class WithinFilter(SimpleListFilter):
+class WithinFilter(ConditionFilter):
     """Presets of how long ago something was."""
 
     presets = {
@@ -82,11 +104,11 @@ class WithinFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [(value, label) for value, (_span, label) in self.presets.items()]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def condition(self) -> Q | None:
         preset = self.presets.get(self.value() or "")
-        return self.since(timezone.now() - preset[0], queryset) if preset else queryset
+        return self.since(timezone.now() - preset[0]) if preset else None
 
-    def since(self, moment: datetime, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def since(self, moment: datetime) -> Q:
         raise NotImplementedError
 
 
@@ -96,8 +118,8 @@ class AddedFilter(WithinFilter):
     title = _("added")
     parameter_name = "added"
 
-    def since(self, moment: datetime, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(pk__gte=first_id_at(moment))
+    def since(self, moment: datetime) -> Q:
+        return Q(pk__gte=first_id_at(moment))
 
 
 class FinishedFilter(WithinFilter):
@@ -111,6 +133,11 @@ class FinishedFilter(WithinFilter):
             return ""
         return gettext("Finished ones were looked for among the %s newest jobs.") % grouped(MAX_FINISHED)
 
-    def since(self, moment: datetime, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        recent = among_newest(MAX_FINISHED, queryset, of=Job.objects.using(queryset.db))
-        return recent.filter(finished_at__gte=moment)
+    def since(self, moment: datetime) -> Q:
+        return Q(finished_at__gte=moment)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        condition = self.condition()
+        if condition is None:
+            return queryset
+        return among_newest(MAX_FINISHED, queryset, of=Job.objects.using(queryset.db)).filter(condition)

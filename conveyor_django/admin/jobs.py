@@ -6,7 +6,12 @@ from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -20,12 +25,13 @@ from . import buttons, search
 from .actions.edit import EditView
 from .actions.job_verbs import JobVerbViews
 from .actions.list_actions import ListActions
-from .changelist import CappedPaginator, JobChangeList
+from .changelist import JobChangeList
 from .columns import JobColumns
 from .export import FORMATS, export
 from .filters import WITHIN_FLOW, AddedFilter, FinishedFilter, LevelFilter, QueueFilter
 from .flow.views import FlowViews
 from .job_page import job_page, line_in
+from .newer import newer
 from .payload import PARTS, as_file, may_see_payload
 
 LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", "added", "finished", *WITHIN_FLOW})
@@ -34,7 +40,7 @@ LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", "added", "fin
 class JobAdmin(ListActions, JobVerbViews, EditView, FlowViews, JobColumns):
     list_filter = (LevelFilter, "state", AddedFilter, FinishedFilter, QueueFilter)
     ordering = ("-pk",)  # newest first
-    paginator = CappedPaginator
+    list_max_show_all = 0
     search_fields = ("name",)  # shows the box; what is searched stands in get_search_results
     search_help_text = _("The beginning of a name, an id, a job_id, or data.order_id:42.")
     change_form_template = "admin/conveyor_django/job/change_form.html"
@@ -65,15 +71,27 @@ class JobAdmin(ListActions, JobVerbViews, EditView, FlowViews, JobColumns):
             return HttpResponseRedirect(self.link("changelist"))
         return export(request, jobs, kind, with_payload=may_see_payload(request))
 
+    def newer_view(self, request: HttpRequest) -> HttpResponse:
+        """How many jobs that match were added since: what the list asks every few seconds."""
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            return newer(request, self.get_changelist_instance(request))
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(self.link("changelist"))
+
     # A job's page
 
     def get_urls(self) -> list[URLPattern]:
         info = f"{self.opts.app_label}_{self.opts.model_name}"
         view = self.admin_site.admin_view(self.export_view)
         exports = [path(f"export/{kind}/", view, {"kind": kind}, name=f"{info}_{kind}") for kind in FORMATS]
+        since = path("newer/", self.admin_site.admin_view(self.newer_view), name=f"{info}_newer")
         whole = self.admin_site.admin_view(self.payload_view)
         parts = [path(f"<uuid:pk>/{part}.json", whole, {"part": part}, name=f"{info}_{part}") for part in PARTS]
-        return [*self.flow_urls(), *self.verb_urls(), *self.edit_urls(), *exports, *parts, *super().get_urls()]
+        return [*self.flow_urls(), *self.verb_urls(), *self.edit_urls(), *exports, since, *parts, *super().get_urls()]
 
     def payload_view(self, request: HttpRequest, pk: Any, part: str) -> HttpResponse:
         """The whole of what the page may show the beginning of only."""

@@ -35,6 +35,14 @@ def find(jobs: QuerySet[Any], term: str, *, may_see_data: bool) -> QuerySet[Any]
     return jobs.filter(Q(name__startswith=term) | Q(job_id=term)) if term else jobs
 
 
+def condition(term: str) -> Q | None:
+    """The search as a condition on the row, if that is all of it."""
+    term = term.strip()
+    if _IN_DATA.fullmatch(term) or parse_id(term) or not 0 < len(term) <= MAX_NAME:
+        return None
+    return Q(name__startswith=term) | Q(job_id=term)
+
+
 def note(term: str, *, may_see_data: bool) -> str:
     """What has to be said of a search besides what it found."""
     asked = _IN_DATA.fullmatch(term.strip())

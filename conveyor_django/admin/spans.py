@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from conveyor_django.models import Job
-from conveyor_django.states import FINISHED, JobState
+from conveyor_django.states import FINISHED, QUEUED, JobState
 
 
 def ran(job: Job, now: datetime) -> timedelta | None:
@@ -18,3 +18,10 @@ def ran(job: Job, now: datetime) -> timedelta | None:
 def in_flow(job: Job, now: datetime) -> timedelta:
     """From when it was added to its end, or until now."""
     return (job.finished_at if job.state in FINISHED and job.finished_at else now) - job.created_at
+
+
+def waited(job: Job, now: datetime) -> timedelta:
+    """From when it was added to the start of its latest attempt, so far if it is in a queue."""
+    if job.state in QUEUED:
+        return now - job.created_at
+    return (job.started_at or job.finished_at or now) - job.created_at
