@@ -81,7 +81,7 @@ class JobChangeList(ChangeList):
         return counted if counted.value >= least else Number(least, more=True)
 
     @property
-    def result_count(self) -> int:
+    def result_count(self) -> int:  # type: ignore[override]
         return self.number.value
 
     # What the strip above the list counts
