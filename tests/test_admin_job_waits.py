@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from conveyor_django import Queue
 from conveyor_django.admin import waits
 from conveyor_django.admin.holds import holds_up
 from conveyor_django.models import Job, QueueState
@@ -87,6 +88,15 @@ def test_a_paused_queue_and_a_delay():
     assert delay.startswith("Delayed until ")
     assert detail.startswith("in 1 h 59 min, for attempt 2 of 3")
     assert paused == "Queue default is paused"
+
+
+def test_who_paused_a_queue_is_named():
+    Queue("default").pause(by="mara")
+    job = JobFactory()
+    assert dict(obstacles(job))["Queue default is paused"].endswith(", by mara")
+    Queue("default").resume()
+    Queue("default").pause()
+    assert "by" not in dict(obstacles(job))["Queue default is paused"]
 
 
 def test_a_parent_waits_for_children_and_for_what_keeps_them():

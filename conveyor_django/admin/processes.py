@@ -44,9 +44,9 @@ class WorkerProcessAdmin(ReadOnlyAdmin):
 
 
 class QueueStateAdmin(CleanView):
-    list_display = ("queue", "state", "since")
+    list_display = ("queue", "state", "since", "paused_by")
     ordering = ("queue_name",)
-    fields = ("queue", "state", "since")
+    fields = ("queue", "state", "since", "paused_by")
 
     @admin.display(description=gettext_lazy("queue"))
     def queue(self, queue: Any) -> str:

@@ -172,8 +172,9 @@ def _line(job: Job) -> Check:
     return Check("waiting", text, _("those of queue %s with a higher priority, or added earlier") % job.queue_name)
 
 
-def _paused(name: str, since: datetime, detail: str = "") -> Check:
-    details = [_("since %s") % moment(since), *filter(None, [detail])]
+def _paused(name: str, state: QueueState, detail: str = "") -> Check:
+    by = _("by %s") % state.paused_by if state.paused_by else ""
+    details = [_("since %s") % moment(state.paused_at), *filter(None, [by, detail])]
     return Check("paused", _("Queue %s is paused") % name, ", ".join(details), is_obstacle=True, resumes=name)
 
 
@@ -188,7 +189,7 @@ class Queues:
         self.now = now
         self._using = using
         states = QueueState.objects.using(using).filter(queue_name__in=set(names), paused_at__isnull=False)
-        self.paused: dict[str, Any] = dict(states.values_list("queue_name", "paused_at"))
+        self.paused: dict[str, QueueState] = {state.queue_name: state for state in states}
         alive = WorkerProcess.objects.using(using).filter(dead_at=None, expires_at__gt=now)
         self._workers = list(alive.order_by("-expires_at")[:_MAX_WORKERS])
 

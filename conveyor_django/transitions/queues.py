@@ -31,7 +31,7 @@ def resume(using: str, queue_name: str) -> None:
     engine = get_engine(using)
 
     def step() -> None:
-        QueueState.objects.using(using).filter(queue_name=queue_name).update(paused_at=None)
+        QueueState.objects.using(using).filter(queue_name=queue_name).update(paused_at=None, paused_by="")
         news = News(engine)
         news.wake(queue_name)
         news.send_after_commit()
