@@ -140,7 +140,7 @@ def _figures(
         note = _("of the last %d failed attempts") % MAX_FAILURES
     yield JobState.FAILED.label, values[JobState.FAILED], note, within
     most = whole.took(0.95, waiting=True)
-    under = _("95 %% under %s") % duration(most) if most is not None else _("no job has been started yet")
+    under = _("95 %% under %s") % duration(most) if most is not None else _("nothing finished %s") % within
     yield _("Waited, median"), _took(whole.took(0.5, waiting=True)), "", under
 
 
