@@ -177,7 +177,7 @@ def test_what_needs_attention(admin_client):
     ]
     assert found[0][2] == "2 jobs failed"
     assert found[2][2].startswith("paused for 3 min 0 s; 1 job waits")
-    assert f'href="/admin/conveyor_django/job/{root.pk}/change/">See and retry' in response.content.decode()
+    assert f'href="/admin/conveyor_django/job/{root.pk}/flow/">See and retry' in response.content.decode()
 
 
 def test_only_the_first_lines_of_what_needs_attention(admin_client):

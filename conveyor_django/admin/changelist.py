@@ -37,7 +37,7 @@ class JobChangeList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Without the bounds of the page: "all that match" are not only the older ones."""
         try:
-            self.cursor = keyset.Cursor.of(request.GET)
+            self.begins = keyset.Cursor.of(request.GET)
         except ValueError as error:
             raise IncorrectLookupParameters from error
         for name in (keyset.BEFORE, keyset.AFTER):
@@ -55,7 +55,7 @@ class JobChangeList(ChangeList):
 
     @cached_property
     def page(self) -> keyset.Page:
-        page = keyset.read(self.queryset, self.cursor, self.list_per_page, through=self._through)
+        page = keyset.read(self.queryset, self.begins, self.list_per_page, through=self._through)
         _name_ancestors(page.rows)
         return page
 

@@ -15,7 +15,7 @@ MAX_NEWER = 100
 
 
 def newer(request: HttpRequest, changelist: Any) -> HttpResponse:
-    after = changelist.cursor.after
+    after = changelist.begins.after
     jobs = changelist.queryset
     through = Job.objects.using(jobs.db)
     count = keyset.count_newer(jobs, after, MAX_NEWER + 1, through=through) if after else 0
