@@ -65,9 +65,8 @@ class _Counts(NamedTuple):
 def progress_of(using: str, root_id: UUID) -> Progress:
     """In two queries: the root by its primary key, and its flow's counts through the index on `root`.
 
-    Counting reads all rows of the flow: an index with the states would be paid for at each step of each job. So a
-    large flow's counts are cached until the next look is due, and it doesn't matter how many people look. A completed
-    flow isn't counted.
+    Counting reads all rows of the flow. So a large flow's counts are cached until the next look is due, and it doesn't
+    matter how many people look. A completed flow isn't counted.
     """
     state = Job.objects.using(using).filter(pk=root_id).values_list("state", flat=True).first()
     if state is None:
