@@ -159,10 +159,9 @@ def test_a_flow_that_goes_while_it_is_read_is_not_found(admin_client, monkeypatc
                         jobs._raw_delete("default")
             return result
 
-        point = transaction.savepoint()
-        with connection.execute_wrapper(vanish):
+        with transaction.atomic(), connection.execute_wrapper(vanish):
             status = admin_client.get(url(root)).status_code
-        transaction.savepoint_rollback(point)
+            transaction.set_rollback(True)
         assert status in (200, 404)
 
 
