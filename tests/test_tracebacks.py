@@ -1,5 +1,6 @@
 """Tracebacks are shown with the site's own frames open, whole and in order."""
 
+import time
 import traceback
 
 from conveyor_django.admin.tracebacks import parts_of
@@ -47,3 +48,9 @@ def test_a_real_one():
     except ValueError:
         text = traceback.format_exc()
     assert shape(text) == [("own", 1), ("error", 0)]
+
+
+def test_it_takes_no_longer_than_the_text_has_lines():
+    started = time.monotonic()
+    assert shape(START + OWN + "E: x\n" * 100_000) == [("own", 1), ("error", 0)]
+    assert time.monotonic() - started < 20  # if each line were to look at all that follow: a quarter of an hour

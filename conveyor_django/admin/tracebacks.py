@@ -33,14 +33,14 @@ def parts_of(traceback: str) -> list[Part]:
 def _blocks(lines: list[str]) -> list[tuple[str, list[str]]]:
     """Frames with their lines of source, and what stands between and after them."""
     blocks: list[tuple[str, list[str]]] = []
+    last_frame = max((number for number, line in enumerate(lines) if line.startswith(_FRAME)), default=-1)
     for number, line in enumerate(lines):
         if line.startswith(_FRAME):
             blocks.append(("library" if _is_library(line) else "own", [line]))
         elif line.startswith("    ") and blocks and blocks[-1][1][0].startswith(_FRAME):
             blocks[-1][1].append(line)
         else:
-            is_last = not any(later.startswith(_FRAME) for later in lines[number:])
-            blocks.append(("error" if is_last and blocks else "own", [line]))
+            blocks.append(("error" if number > last_frame and blocks else "own", [line]))
     return blocks
 
 
