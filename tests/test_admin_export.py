@@ -16,6 +16,7 @@ from django.utils import timezone
 from conveyor_django.admin import export
 from conveyor_django.ids import new_ids
 from conveyor_django.models import Job
+from tests.alike import store_alike
 from tests.factories import JobFactory
 from tests.test_admin_actions import client_with
 
@@ -191,8 +192,7 @@ def test_rows_are_read_while_they_are_sent(admin_client, monkeypatch, kind, size
 
 
 def test_ten_thousand_jobs_are_ten_queries_and_never_held_together():
-    jobs = [Job(id=pk, root_id=pk, name="job", queue_name="default", state="waiting") for pk in new_ids(10_000)]
-    Job.objects.bulk_create(jobs, batch_size=500)
+    store_alike(new_ids(10_000), name="job", queue_name="default", state="waiting")
     with CaptureQueriesContext(connection) as queries:
         response = client_with("view_job").get(JOBS + "export/json/")
         before = len(own_queries(queries))

@@ -10,6 +10,7 @@ from conveyor_django.admin.flow import sources
 from conveyor_django.ids import new_id, new_ids
 from conveyor_django.models import Job
 
+from .alike import store_alike
 from .plans import PRIMARY_KEY, capturing, plan_of
 from .test_admin_flow import key, live, url
 
@@ -60,9 +61,7 @@ def test_no_statement_reads_the_whole_table(admin_client, monkeypatch, small):
     root = big_flow(1_000)
     now = timezone.now()
     done = {"state": "completed", "started_at": now, "finished_at": now}
-    Job.objects.bulk_create(
-        [Job(id=pk, root_id=pk, name="old", queue_name="q", **done) for pk in new_ids(30_000)], batch_size=5_000
-    )
+    store_alike(new_ids(30_000), name="old", queue_name="q", **done)
     with connection.cursor() as cursor:
         # earlier tests' rows, taken back, leave indexes of mostly empty pages, and those cost more than the whole table
         cursor.execute("VACUUM (FULL, ANALYZE) conveyor_django_job")

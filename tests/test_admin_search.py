@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from conveyor_django.admin import filters, search
 from conveyor_django.ids import first_id_at, new_ids
-from conveyor_django.models import Job
+from tests.alike import store_alike
 from tests.factories import JobFactory
 from tests.plans import PRIMARY_KEY, capturing, plan_of
 from tests.test_admin_actions import client_with
@@ -36,8 +36,7 @@ def added(ago, **fields):
 
 
 def store(ids, **fields):
-    jobs = [Job(id=pk, root_id=pk, name="job", queue_name="default", state="waiting", **fields) for pk in ids]
-    Job.objects.bulk_create(jobs, batch_size=500)
+    store_alike(ids, name="job", queue_name="default", state="waiting", **fields)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +260,7 @@ def test_queries_are_as_many_for_ten_thousand_jobs(admin_client, django_assert_m
     store(new_ids(10), data={"order_id": 42})
     admin_client.get(JOBS)  # the content types are cached from here
     counts = []
-    for more in (0, 10_000, 5_000):
+    for more in (1, 10_000, 5_000):
         store(new_ids(more), data={"order_id": 43})
         for url in urls:
             cache.clear()  # the numbers of the states are kept for some seconds

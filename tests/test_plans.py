@@ -19,6 +19,7 @@ from conveyor_django.transitions.turn import turn
 from conveyor_django.worker.idle import has_work
 from conveyor_django.worker.lease import Lease
 
+from .alike import store_alike
 from .factories import JobFactory, WorkerProcessFactory
 from .helpers import report_of
 from .plans import ACTIVE, DELAYED, JOB, PARENTS, PRIMARY_KEY, REMOVAL, WAITING, capturing, plan_of
@@ -28,6 +29,7 @@ USING = "default"
 QUEUES = ("default", "busy", "other")
 HOUR = timedelta(hours=1)
 CHILDREN = "conveyor_job_parent"
+COMPLETED = {"name": "job", "queue_name": "default", "state": JobState.COMPLETED, "finished_at": timezone.now()}
 
 
 class Active(NamedTuple):
@@ -67,7 +69,7 @@ def active(request, worker):
 
 
 def fill(worker):
-    store(5000, queue_name="default", state=JobState.COMPLETED, finished_at=timezone.now())
+    store_alike(new_ids(5_000), **COMPLETED)
     for queue_name in QUEUES:
         store(100, queue_name=queue_name, state=JobState.WAITING)
         store(50, queue_name=queue_name, state=JobState.DELAYED, run_at=timezone.now() + HOUR)
@@ -254,7 +256,7 @@ def test_plans_that_were_made_for_an_empty_table_are_good_for_a_large_one(engine
 @pytest.fixture
 def history(db):
     """So many more finished jobs that going through hundreds of waiting ones is the better plan, too."""
-    store(20_000, queue_name="default", state=JobState.COMPLETED, finished_at=timezone.now())
+    store_alike(new_ids(20_000), **COMPLETED)
 
 
 def test_the_overview_reads_no_finished_jobs(history, active):
