@@ -6,9 +6,12 @@ SQLite always takes part, PostgreSQL and MariaDB or MySQL when they can be
 reached as tests/settings.py says. CONVEYOR_TEST_DATABASES=sqlite,postgres,mysql
 names the databases instead: exactly these, and one that can't be reached is a failure.
 CONVEYOR_TEST_JOBS is how many databases are tested at a time (2).
+Of several databases, the first is the one whose pages are looked at in a browser:
+what a browser does is the same with each (CONVEYOR_TEST_BROWSER=yes: with all; no: with none).
 
 Python's development mode is on (PYTHONDEVMODE=1) and pytest makes warnings
-errors, so that an unclosed connection or a deprecated call fails its test.
+errors, so that an unclosed connection or a deprecated call fails its test;
+its slow memory allocator is not, as little here is written in C.
 """
 
 import contextlib
@@ -79,8 +82,10 @@ def why_unreachable(database: str, folder: str) -> str | None:
     return None if done.returncode == 0 else (done.stdout.strip() or done.stderr.strip())
 
 
-def environment(database: str, folder: str) -> dict[str, str]:
+def environment(database: str, folder: str, *, browser: bool = True) -> dict[str, str]:
     return {
+        "CONVEYOR_TEST_BROWSER": "yes" if browser else "no",
+        "PYTHONMALLOC": "default",
         **os.environ,
         "CONVEYOR_TEST_DATABASE": database,
         "CONVEYOR_TEST_FOLDER": folder,
@@ -102,7 +107,7 @@ def test_side_by_side(databases: list[str], arguments: list[str], folder: str) -
         process = subprocess.Popen(
             pytest(run.database, arguments),
             cwd=ROOT,
-            env=environment(run.database, folder),
+            env=environment(run.database, folder, browser=run is runs[0]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from django.core.cache import cache
 from django.db import connection
@@ -16,6 +18,8 @@ def pytest_collection_modifyitems(config, items):
     `--reruns` (see .ci/run) never hides a race: those tests run once.
     """
     left_out = [item for item in items if (mark := item.get_closest_marker("only_on")) and VENDOR not in mark.args]
+    if os.environ.get("CONVEYOR_TEST_BROWSER") == "no":
+        left_out += [item for item in items if item.get_closest_marker("browser")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     for item in items:

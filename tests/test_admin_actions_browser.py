@@ -1,15 +1,16 @@
 """The admin's actions in a real browser: tick, choose, confirm, and read what became of it."""
 
+import pytest
 from django.test import modify_settings
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from conveyor_django.models import Job
-from tests.browsers import STRICT_POLICY, BrowserTestCase, needs_browser
+from tests.browsers import STRICT_POLICY, BrowserTestCase
 from tests.factories import JobFactory
 
 JOBS = "/admin/conveyor_django/job/"
-pytestmark = needs_browser
+pytestmark = pytest.mark.browser
 
 
 @modify_settings(MIDDLEWARE=STRICT_POLICY)

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
 from django.test import modify_settings
 from django.utils import timezone
 
 from conveyor_django.models import Job, JobError, JobLog, QueueState
-from tests.browsers import AXE, STRICT_POLICY, BrowserTestCase, needs_axe, needs_browser
+from tests.browsers import AXE, STRICT_POLICY, BrowserTestCase, needs_axe
 from tests.factories import JobFactory, WorkerProcessFactory
 
 ADMIN = "/admin/conveyor_django/"
@@ -24,7 +25,7 @@ RUN = """
     );
 """
 
-pytestmark = [needs_browser, needs_axe]
+pytestmark = [pytest.mark.browser, needs_axe]
 
 
 @modify_settings(MIDDLEWARE=STRICT_POLICY)

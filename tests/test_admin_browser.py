@@ -1,18 +1,19 @@
 """The admin in a real browser, under a Content-Security-Policy that allows nothing inline."""
 
+import pytest
 from django.test import modify_settings
 from selenium.webdriver.common.by import By
 
 from conveyor_django import Queue
 from conveyor_django.models import Job
-from tests.browsers import STRICT_POLICY, BrowserTestCase, needs_browser
+from tests.browsers import STRICT_POLICY, BrowserTestCase
 from tests.factories import JobFactory, WorkerProcessFactory
 
 JOBS = "/admin/conveyor_django/job/"
 OVERVIEW = "/admin/conveyor_django/overview/"
 RED, RED_IN_THE_DARK = "rgb(186, 33, 33)", "rgb(255, 143, 133)"
 
-pytestmark = needs_browser
+pytestmark = pytest.mark.browser
 
 
 @modify_settings(MIDDLEWARE=STRICT_POLICY)

@@ -1,16 +1,17 @@
 """A flow watched in a real browser: it keeps itself up to date, and nothing moves under who reads it."""
 
+import pytest
 from django.test import modify_settings, override_settings
 from selenium.webdriver.common.keys import Keys
 
 from conveyor_django import FlowJob, FlowProducer
 from conveyor_django.models import Job
 
-from .browsers import STRICT_POLICY, BrowserTestCase, needs_browser
+from .browsers import STRICT_POLICY, BrowserTestCase
 from .helpers import add, fail, finish, job, node, start
 from .processes import spawn
 
-pytestmark = needs_browser
+pytestmark = pytest.mark.browser
 ROWS = "return [...document.querySelectorAll('#cv-rows .cv-name')].map((name) => name.textContent)"
 
 

@@ -1,13 +1,14 @@
 """A job's page keeps itself up to date in a real browser."""
 
+import pytest
 from django.test import modify_settings
 from selenium.webdriver.common.by import By
 
 from conveyor_django.outcomes import Failed
-from tests.browsers import STRICT_POLICY, BrowserTestCase, needs_browser
+from tests.browsers import STRICT_POLICY, BrowserTestCase
 from tests.helpers import add, finish, job, node, settle, start
 
-pytestmark = needs_browser
+pytestmark = pytest.mark.browser
 
 LOOK = "document.dispatchEvent(new Event('visibilitychange'))"  # as a tab that comes back
 

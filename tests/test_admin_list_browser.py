@@ -1,14 +1,15 @@
 """The list of jobs in a real browser: choices take effect at once, and what is newer waits to be shown."""
 
+import pytest
 from django.test import modify_settings
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from conveyor_django.admin.jobs import JobAdmin
-from tests.browsers import STRICT_POLICY, BrowserTestCase, needs_browser
+from tests.browsers import STRICT_POLICY, BrowserTestCase
 from tests.factories import JobFactory
 
-pytestmark = needs_browser
+pytestmark = pytest.mark.browser
 JOBS = "/admin/conveyor_django/job/"
 
 

@@ -1,14 +1,15 @@
 """Who has never seen the admin finds what failed in a flow of 200 jobs and resumes it in three clicks."""
 
+import pytest
 from django.test import modify_settings
 from selenium.webdriver.common.by import By
 
 from conveyor_django import FlowJob, FlowProducer, processor
 from conveyor_django.models import Job
 from conveyor_django.testing import drain
-from tests.browsers import STRICT_POLICY, BrowserTestCase, needs_browser
+from tests.browsers import STRICT_POLICY, BrowserTestCase
 
-pytestmark = needs_browser
+pytestmark = pytest.mark.browser
 
 LOOK = "document.dispatchEvent(new Event('visibilitychange'))"  # as a tab that comes back
 

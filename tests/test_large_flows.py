@@ -13,7 +13,7 @@ from .helpers import add, fail, finish, ids, job, node, start, states, tidy
 pytestmark = pytest.mark.django_db
 
 DEPTH = 5_000
-MANY = 100_000
+MANY = 100_000 if connection.vendor == "postgresql" else 20_000
 
 
 def chain(depth=DEPTH, **opts):
@@ -178,7 +178,7 @@ def test_many_roots_that_are_removed_when_they_complete():
     assert states() == {}
 
 
-def test_a_hundred_thousand_children():
+def test_very_many_children():
     result = FlowProducer().add(wide(MANY))
     assert len(result.children) == MANY
     root = Job.objects.get(pk=result.job.id)

@@ -2,6 +2,7 @@
 
 from unittest import mock
 
+import pytest
 from django.contrib.staticfiles.testing import StaticLiveServerTestCase
 from django.http import HttpResponse
 from django.template import Context, Template
@@ -13,7 +14,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from conveyor_django import progress
 from conveyor_django.models import Job
 
-from .browsers import needs_browser, start_browser
+from .browsers import start_browser
 from .helpers import add, fail, finish, job, node
 from .processes import PATIENCE
 
@@ -29,7 +30,7 @@ ASKED = (
 HIDE = """Object.defineProperty(document, "hidden", { get: () => arguments[0], configurable: true });
 document.dispatchEvent(new Event("visibilitychange"));"""
 
-pytestmark = needs_browser
+pytestmark = pytest.mark.browser
 
 
 def page(request, name):
