@@ -330,7 +330,7 @@ def test_an_inner_job_id_that_is_taken_is_an_error_for_one_job_flows_too():
 
 
 def test_a_child_takes_less_than_a_kilobyte():
-    many = 5_000
+    many = 20_000
     FlowProducer().add(node("warm", node("up")))
     flow = FlowJob("root", "q", children=[FlowJob("child", "q", {"n": number}) for number in range(many)])
     tracemalloc.start()
