@@ -87,5 +87,10 @@ class TestWithAxe(BrowserTestCase):
         flow = f"{ADMIN}job/{root.pk}/flow/"
         self.look(flow, flow + "?view=all", f"{ADMIN}job/{failed.pk}/flow/")
 
+    def test_pages_with_a_form(self):
+        waiting = Job.objects.filter(state="waiting")
+        self.story()
+        self.look(ADMIN + "job/new/", f"{ADMIN}job/{waiting[0].pk}/edit/", ADMIN + "queuestate/clean/")
+
     def test_jobs(self):
         self.look(*(f"{ADMIN}job/{job.pk}/change/" for job in self.story()))

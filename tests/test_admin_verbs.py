@@ -252,11 +252,11 @@ def test_as_many_queries_for_a_large_tree_as_for_a_small_one(admin_client, verb,
 @pytest.mark.parametrize(
     ("state", "main", "more"),
     [
-        ("failed", ["Retry"], ["Remove", "History"]),
-        ("completed", ["Retry"], ["Remove", "History"]),
-        ("waiting", ["Edit data", "Change priority", "Cancel job"], ["Remove", "History"]),
-        ("delayed", ["Run now", "Edit data", "Change priority", "Cancel job"], ["Remove", "History"]),
-        ("active", ["Cancel job"], ["Change priority", "Remove", "History"]),
+        ("failed", ["Retry"], ["Add a copy", "Remove", "History"]),
+        ("completed", ["Retry"], ["Add a copy", "Remove", "History"]),
+        ("waiting", ["Edit data", "Change priority", "Cancel job"], ["Add a copy", "Remove", "History"]),
+        ("delayed", ["Run now", "Edit data", "Change priority", "Cancel job"], ["Add a copy", "Remove", "History"]),
+        ("active", ["Cancel job"], ["Change priority", "Add a copy", "Remove", "History"]),
     ],
 )
 def test_buttons_suit_the_state(admin_client, state, main, more):
@@ -277,7 +277,7 @@ def test_buttons_of_a_job_with_children(admin_client, flow):
     page = admin_client.get(change(flow[0]))
     assert [button.label for button in page.context["buttons"].main] == ["Retry", "Cancel flow"]
     assert [button.label for button in page.context["buttons"].more] == [
-        *("Retry what failed below", "Run again with all below", "Remove with all below", "History")
+        *("Retry what failed below", "Run again with all below", "Add a copy", "Remove with all below", "History")
     ]
 
 

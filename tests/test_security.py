@@ -265,8 +265,9 @@ SHARED = {  # the permission of the other one
     "edit": "promote",
     "change_priority": "promote",
     "clean": "remove",
+    "copy": "new",
 }
-PAGES = ("edit", "clean")  # those that show something before
+PAGES = ("edit", "clean", "new", "copy")  # those that show something before
 VIEW = ("view_job", "view_joberror", "view_joblog", "view_queuestate", "view_workerprocess")
 
 
@@ -332,7 +333,7 @@ def test_each_verb_of_a_page_has_a_permission_of_its_own(rows):
     opened = {}
     for url in verb_urls():
         verb = SHARED.get(verb := url.rsplit("/", 2)[1], verb)
-        seen = {"view_payload"} if url.endswith("/edit/") else set()
+        seen = {"view_payload"} if url.endswith(("/edit/", "/copy/")) else set()
         for permission in {*permissions()} - seen:
             answer = client_of(user_with(*VIEW, *seen, permission)).post(url, {"queue": "quiet-queue"})
             assert answer.status_code in (200, 302, 403), url

@@ -44,6 +44,8 @@ def for_job(admin: Any, request: HttpRequest, job: Job) -> Buttons:
     if has_children and admin.has_retry_permission(request):
         more.append(Button(_("Retry what failed below"), admin.link("retry_failed", job.pk)))
         more.append(Button(_("Run again with all below"), admin.link("retry_subtree", job.pk)))
+    if admin.has_copy_permission(request):
+        more.append(Button(_("Add a copy"), admin.link("copy", job.pk), is_link=True))
     if admin.has_remove_permission(request):
         label = _("Remove with all below") if has_children else _("Remove")
         more.append(Button(label, admin.link("remove", job.pk), "danger"))

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from conveyor_django.models import Job, Overview
 
 from . import buttons, search
+from .actions.add import AddView
 from .actions.edit import EditView
 from .actions.job_verbs import JobVerbViews
 from .actions.list_actions import ListActions
@@ -37,7 +38,7 @@ from .payload import PARTS, as_file, may_see_payload
 LOOKUPS = frozenset({"state__exact", "queue_name__exact", "level", "added", "finished", *WITHIN_FLOW})
 
 
-class JobAdmin(ListActions, JobVerbViews, EditView, FlowViews, JobColumns):
+class JobAdmin(ListActions, JobVerbViews, EditView, AddView, FlowViews, JobColumns):
     list_filter = (LevelFilter, "state", AddedFilter, FinishedFilter, QueueFilter)
     ordering = ("-pk",)  # newest first
     list_max_show_all = 0
@@ -91,7 +92,8 @@ class JobAdmin(ListActions, JobVerbViews, EditView, FlowViews, JobColumns):
         since = path("newer/", self.admin_site.admin_view(self.newer_view), name=f"{info}_newer")
         whole = self.admin_site.admin_view(self.payload_view)
         parts = [path(f"<uuid:pk>/{part}.json", whole, {"part": part}, name=f"{info}_{part}") for part in PARTS]
-        return [*self.flow_urls(), *self.verb_urls(), *self.edit_urls(), *exports, since, *parts, *super().get_urls()]
+        ours = [*self.flow_urls(), *self.verb_urls(), *self.edit_urls(), *self.add_urls()]
+        return [*ours, *exports, since, *parts, *super().get_urls()]
 
     def payload_view(self, request: HttpRequest, pk: Any, part: str) -> HttpResponse:
         """The whole of what the page may show the beginning of only."""

@@ -40,7 +40,6 @@ class DataForm(forms.Form):
         widget=forms.Textarea({"rows": 20, "spellcheck": "false", "autocomplete": "off"}),
         help_text=gettext_lazy("JSON. The job gets it when it runs next."),
     )
-    shown = forms.CharField(widget=forms.HiddenInput)  # the digest of the data that the page showed
 
     def clean_data(self) -> Any:
         try:
@@ -52,6 +51,10 @@ class DataForm(forms.Form):
             raise forms.ValidationError(_("This is nested too deep.")) from None
         except ValueError as error:
             raise forms.ValidationError(_("This is not JSON: %s") % error) from None
+
+
+class EditForm(DataForm):
+    shown = forms.CharField(widget=forms.HiddenInput)  # the digest of the data that the page showed
 
 
 class EditView(Permissions):
@@ -69,13 +72,13 @@ class EditView(Permissions):
             self.message_user(request, why, messages.WARNING)
             return HttpResponseRedirect(self.link("change", job.pk))
         if request.method != "POST":
-            return self._show(request, job, DataForm(initial={"data": _text(job.data), "shown": _digest(job.data)}))
-        form = DataForm(request.POST)
+            return self._show(request, job, EditForm(initial={"data": as_text(job.data), "shown": _digest(job.data)}))
+        form = EditForm(request.POST)
         if not form.is_valid():
             return self._show(request, job, form)
         return self._save(request, job, form)
 
-    def _save(self, request: HttpRequest, job: Job, form: DataForm) -> HttpResponseBase:
+    def _save(self, request: HttpRequest, job: Job, form: EditForm) -> HttpResponseBase:
         shown: str = form.cleaned_data["shown"]
 
         def is_as_shown(data: Any) -> bool:
@@ -97,7 +100,7 @@ class EditView(Permissions):
         self.message_user(request, _("The data were changed."), messages.SUCCESS)
         return HttpResponseRedirect(self.link("change", job.pk))
 
-    def _show(self, request: HttpRequest, job: Job, form: DataForm) -> HttpResponseBase:
+    def _show(self, request: HttpRequest, job: Job, form: EditForm) -> HttpResponseBase:
         question = Question(
             title=_("Edit the data of %s") % job.name,
             lines=[],
@@ -115,12 +118,12 @@ def _why_not(job: Job) -> str:
         return _("Only the data of a job that waits can be edited.")
     if redact(job.data) != job.data:
         return _("These data can't be edited here: some of them are hidden, and would be overwritten.")
-    if len(_text(job.data)) > MAX_TEXT:
+    if len(as_text(job.data)) > MAX_TEXT:
         return _("These data are too large to be edited here.")
     return ""
 
 
-def _text(data: Any) -> str:
+def as_text(data: Any) -> str:
     """With what can't be seen in escapes that JSON has too."""
     text = json.dumps(data, indent=2, ensure_ascii=False)
     if visible(text) == text:

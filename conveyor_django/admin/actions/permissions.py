@@ -19,5 +19,11 @@ class Permissions(ReadOnlyAdmin):
     def has_remove_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "remove")
 
+    def has_new_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "add")
+
+    def has_copy_permission(self, request: HttpRequest) -> bool:
+        return self.has_new_permission(request) and may_see_payload(request)
+
     def has_edit_data_permission(self, request: HttpRequest) -> bool:
         return self.has_edit_permission(request) and may_see_payload(request)
