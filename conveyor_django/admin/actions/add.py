@@ -42,8 +42,10 @@ class Suggested(forms.TextInput):
 
 
 class AddForm(DataForm):
-    name = forms.CharField(label=gettext_lazy("Name"), strip=False, max_length=MAX_NAME, widget=Suggested)
-    queue = forms.CharField(label=gettext_lazy("Queue"), strip=False, max_length=MAX_NAME, widget=Suggested)
+    name = forms.CharField(label=gettext_lazy("Name"), strip=False, max_length=MAX_NAME, widget=Suggested({"size": 40}))
+    queue = forms.CharField(
+        label=gettext_lazy("Queue"), strip=False, max_length=MAX_NAME, widget=Suggested({"size": 40})
+    )
     delay = forms.FloatField(
         label=gettext_lazy("Delay"), required=False, help_text=gettext_lazy("Seconds; nothing: it may run at once.")
     )
@@ -64,6 +66,7 @@ class AddForm(DataForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["data"].help_text = "JSON."
+        self.fields["data"].widget.attrs["rows"] = 8
 
     def clean_queue(self) -> Queue:
         try:
