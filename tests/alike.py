@@ -4,10 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+import pytest
 from django.db import connection
 from django.db.models.sql import InsertQuery
 
 from conveyor_django.models import Job
+
+# rows that a transaction took back stay in PostgreSQL's tables for a while, and each later test would read past them
+emptied_after = pytest.mark.django_db(transaction=True)
 
 
 def store_alike(ids: Iterable[UUID], **fields: Any) -> None:

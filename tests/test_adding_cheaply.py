@@ -22,6 +22,7 @@ from conveyor_django.exceptions import DuplicateJob, InvalidNode
 from conveyor_django.ids import new_id, new_ids
 from conveyor_django.models import Job
 
+from .alike import emptied_after
 from .helpers import USING, add, job, node, states
 from .odd_values import values
 
@@ -329,6 +330,7 @@ def test_an_inner_job_id_that_is_taken_is_an_error_for_one_job_flows_too():
 # Memory
 
 
+@emptied_after
 def test_a_child_takes_less_than_a_kilobyte():
     many = 20_000
     FlowProducer().add(node("warm", node("up")))

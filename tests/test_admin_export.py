@@ -16,7 +16,7 @@ from django.utils import timezone
 from conveyor_django.admin import export
 from conveyor_django.ids import new_ids
 from conveyor_django.models import Job
-from tests.alike import store_alike
+from tests.alike import emptied_after, store_alike
 from tests.factories import JobFactory
 from tests.test_admin_actions import client_with
 
@@ -191,6 +191,7 @@ def test_rows_are_read_while_they_are_sent(admin_client, monkeypatch, kind, size
     assert ids(records) == [str(job.pk) for job in reversed(left)]
 
 
+@emptied_after
 def test_ten_thousand_jobs_are_ten_queries_and_never_held_together():
     store_alike(new_ids(10_000), name="job", queue_name="default", state="waiting")
     with CaptureQueriesContext(connection) as queries:

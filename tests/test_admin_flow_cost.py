@@ -10,11 +10,11 @@ from conveyor_django.admin.flow import sources
 from conveyor_django.ids import new_id, new_ids
 from conveyor_django.models import Job
 
-from .alike import store_alike
+from .alike import emptied_after, store_alike
 from .plans import PRIMARY_KEY, capturing, plan_of
 from .test_admin_flow import key, live, url
 
-pytestmark = pytest.mark.django_db
+pytestmark = emptied_after
 THOUSANDS = [1_000, pytest.param(100_000, marks=pytest.mark.only_on("postgresql"))]
 
 
@@ -54,7 +54,6 @@ def test_statements_are_as_many_for_a_small_flow_as_for_a_big_one(admin_client, 
 
 
 @pytest.mark.only_on("postgresql")
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("small", [50, 2_000])
 def test_no_statement_reads_the_whole_table(admin_client, monkeypatch, small):
     monkeypatch.setattr(sources, "SMALL", small)

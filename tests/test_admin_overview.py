@@ -15,6 +15,7 @@ from conveyor_django import Queue
 from conveyor_django.admin import overview_flows, overview_page, overview_queues
 from conveyor_django.models import Job, JobError, QueueMinute, QueueState
 from conveyor_django.states import UNFINISHED
+from tests.alike import emptied_after
 from tests.factories import JobFactory, WorkerProcessFactory
 from tests.test_admin import EVIL
 from tests.test_admin_actions import client_with
@@ -255,6 +256,7 @@ def populate(number):
     )
 
 
+@emptied_after
 def test_queries_do_not_grow_with_the_rows(admin_client):
     admin_client.get(OVERVIEW)
     counts = []

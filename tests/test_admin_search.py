@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from conveyor_django.admin import filters, search
 from conveyor_django.ids import first_id_at, new_ids
-from tests.alike import store_alike
+from tests.alike import emptied_after, store_alike
 from tests.factories import JobFactory
 from tests.plans import PRIMARY_KEY, capturing, plan_of
 from tests.test_admin_actions import client_with
@@ -255,6 +255,7 @@ def test_data_is_read_of_the_newest_jobs_that_the_filters_leave(admin_client, mo
     assert notes(response) == ["Looked for in the data of the 2 newest jobs that the filters leave."]
 
 
+@emptied_after
 def test_queries_are_as_many_for_ten_thousand_jobs(admin_client, django_assert_max_num_queries):
     urls = [JOBS + query for query in ("?added=hour", "?finished=hour", "?q=data.order_id:42&added=day")]
     store(new_ids(10), data={"order_id": 42})

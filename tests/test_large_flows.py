@@ -8,9 +8,10 @@ from django.db import connection
 from conveyor_django import FlowJob, FlowProducer, Queue
 from conveyor_django.models import Job
 
+from .alike import emptied_after
 from .helpers import add, fail, finish, ids, job, node, start, states, tidy
 
-pytestmark = pytest.mark.django_db
+pytestmark = emptied_after
 
 DEPTH = 5_000
 MANY = 100_000 if connection.vendor == "postgresql" else 20_000
