@@ -196,6 +196,23 @@ def test_remove_takes_the_tree_and_is_refused_while_something_runs(admin_client,
     assert not Job.objects.exists()
 
 
+def test_the_way_back_from_a_verb_is_where_it_was_found(admin_client, flow):
+    root, middle, failed, *_ = flow
+    pages = [admin_client.get(change(job)) for job in failed]
+    assert any(page.context["next_url"] for page in pages)  # of a sibling
+    assert not any('name="next"' in page.content.decode() for page in pages)
+    flow_page = f"{JOBS}{root.pk}/flow/"
+    assert f'name="next" value="{flow_page}"' in admin_client.get(flow_page).content.decode()
+
+
+def test_what_is_removed_is_not_gone_back_to(admin_client, flow):
+    root, middle, failed, *_ = flow
+    for job, above in ((failed[0], change(middle)), (root, JOBS)):
+        response = admin_client.post(url(job, "remove"), {**SURE, "next": f"{JOBS}{job.pk}/flow/"}, follow=True)
+        assert response.redirect_chain == [(above, 302)]
+        assert "removed" in messages(response)[0]
+
+
 def test_a_retry_says_why_the_parent_stays_failed(admin_client, flow):
     _, middle, failed, *_ = flow
     response = admin_client.post(url(failed[0], "retry"), follow=True)

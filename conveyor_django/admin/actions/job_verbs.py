@@ -117,7 +117,7 @@ class JobVerbViews(Permissions):
 
     def _refuse(self, request: HttpRequest, job: Job, reason: str) -> HttpResponseRedirect:
         self.message_user(request, _("Nothing was done: %s.") % reason, messages.WARNING)
-        return HttpResponseRedirect(safe_next(request) or self.link("change", job.pk))
+        return HttpResponseRedirect(self._after(request, job))
 
     def _do(self, request: HttpRequest, job: Job, chosen: JobVerb, arguments: list[Any]) -> HttpResponseBase:
         using = router.db_for_write(Job, instance=job)
@@ -133,10 +133,16 @@ class JobVerbViews(Permissions):
         if chosen is JOB_VERBS["retry"] and outcome.asked:
             text += _parent_that_stays_failed(job)
         self.message_user(request, text, messages.SUCCESS if outcome.is_whole else messages.WARNING)
-        is_gone = chosen.verb is verbs.REMOVE and outcome.asked
-        return HttpResponseRedirect(
-            safe_next(request) or (self.link("changelist") if is_gone else self.link("change", job.pk))
-        )
+        return HttpResponseRedirect(self._after(request, job))
+
+    def _after(self, request: HttpRequest, job: Job) -> str:
+        """Where the verb was found, if that is not a page of a job that is gone."""
+        asked = safe_next(request)
+        if self.get_queryset(request).filter(pk=job.pk).exists():
+            return asked or self.link("change", job.pk)
+        if asked and str(job.pk) not in asked:
+            return asked
+        return self.link("change", job.parent_id) if job.parent_id else self.link("changelist")
 
 
 def _too_many() -> str:

@@ -71,7 +71,7 @@ class FlowViews(ReadOnlyAdmin):
 
     def _steering(self, request: HttpRequest, root: Job, shown: dict[str, Any]) -> dict[str, Any]:
         buttons = for_flow(self, request, root, shown["failed_itself"])
-        return {"buttons": buttons, "next_url": self.link("flow", root.pk)}
+        return {"buttons": buttons, "return_url": self.link("flow", root.pk)}
 
     def _refused(self, request: HttpRequest) -> HttpResponse | None:
         if not self.has_view_permission(request):
