@@ -109,6 +109,20 @@ class TestInABrowser(BrowserTestCase):
         assert self.find("body").get_attribute("data-is-the-same-page") == "yes"
         assert self.complaints() == []
 
+    def test_focus_stays_with_its_queue(self):
+        JobFactory(queue_name="pdf")
+        self.open(OVERVIEW)
+        self.browser.execute_script("arguments[0].focus()", self.find("button[value='pdf']"))
+        JobFactory(queue_name="before-it")
+        self.look_away(hidden=False)
+        self.wait_for(lambda: "before-it" in self.text(".cv-queues"))
+        assert self.browser.switch_to.active_element.get_attribute("value") == "pdf"
+        Queue("pdf").pause()
+        self.look_away(hidden=False)
+        self.wait_for(lambda: "Paused" in self.text(".cv-queues"))
+        assert self.browser.switch_to.active_element.get_attribute("formaction").endswith("/resume/")
+        assert self.browser.switch_to.active_element.get_attribute("data-name") == "queue pdf"
+
     def asked(self):
         """How often the page has asked for what is new."""
         return self.browser.execute_script(

@@ -238,10 +238,18 @@ def test_live_brings_groups_that_have_come_up(admin_client, monkeypatch, small):
     Job.objects.filter(pk=children[3].pk).update(state="failed", finished_at=timezone.now())
     Job.objects.filter(pk=root.pk).update(pending_children=24)
     assert names(admin_client.get(live(root, key(root), key(root, "waiting")))) == [root.name, "1 failed", "24 waiting"]
-    failed_only = live(root, key(root), key(root, "waiting")) + "&view=failed"
+    failed_only = live(root, key(root), key(root, "failed"), key(root, "waiting")) + "&view=failed"
     assert names(admin_client.get(failed_only)) == [root.name, "1 failed"]
     other, _ = parent(*["waiting"] * 25, name="other")
     assert names(admin_client.get(live(root, key(other, "waiting")))) == []
+
+
+@pytest.mark.parametrize("small", [0, 2_000])
+def test_live_says_what_emptied(admin_client, monkeypatch, small):
+    monkeypatch.setattr(sources, "SMALL", small)
+    root, _ = parent(*["completed"] * 25)
+    keys = [key(root), key(root, "active"), key(root, "completed")]
+    assert names(admin_client.get(live(root, *keys))) == [root.name, "0 active", "25 completed"]
 
 
 def test_live_is_304_while_nothing_is_new(admin_client):

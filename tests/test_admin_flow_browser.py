@@ -192,3 +192,26 @@ class TestFlowInABrowser(BrowserTestCase):
             assert rights == sorted(rights, reverse=True)
             assert len(set(rights)) > 1
         assert self.complaints() == []
+
+    def test_two_hundred_rows_are_asked_for_in_lines_that_servers_take(self):
+        add(node("report", *(node(f"part-{n}", *(node(f"child-{n}-{m}") for m in range(15))) for n in range(15))))
+        self.watch(query="?view=all")
+        assert len(self.browser.execute_script(ROWS)) == 200
+        start("child-0-0")
+        start("child-11-14")
+        self.sees(self.row("child-0-0"), "Active")
+        self.sees(self.row("child-11-14"), "Active")
+        longest = """
+            const asked = performance.getEntriesByType('resource').filter((one) => one.name.includes('/live/'));
+            return Math.max(...asked.map((one) => one.name.length));
+        """
+        assert 2_000 < self.browser.execute_script(longest) < 3_500
+        assert self.complaints() == []
+
+    def test_a_group_that_emptied_says_so(self):
+        add(node("report", *(node(f"child-{n}") for n in range(25))))
+        self.watch()
+        for n in range(25):
+            finish(f"child-{n}")
+        self.wait_for(lambda: (self.look(), self.browser.execute_script(ROWS))[1][1:] == ["0 waiting", "25 completed"])
+        assert self.complaints() == []

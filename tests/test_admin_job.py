@@ -276,3 +276,19 @@ def test_an_id_of_no_job_leads_back_to_the_list(admin_client, pk):
     response = admin_client.get(f"{JOBS}{pk}/change/", follow=True)
     assert response.redirect_chain[-1] == (JOBS, 302)
     assert "does not exist" in response.content.decode()
+
+
+def test_what_an_open_page_asks_for_and_is_gone_leaves_no_message(admin_client):
+    gone = f"{JOBS}01a222f4-9acc-7bed-9d12-a399540003e8/change/"
+    assert admin_client.get(gone, headers={"x-conveyor-live": "yes"}).status_code == 404
+    assert "does not exist" not in admin_client.get(JOBS).content.decode()
+    assert "does not exist" in admin_client.get(gone, follow=True).content.decode()
+
+
+def test_the_link_to_earlier_lines_has_a_plain_number(admin_client, settings):
+    settings.USE_THOUSAND_SEPARATOR = True
+    job = JobFactory()
+    lines = [JobLog(pk=100_000 + n, job=job, text=f"line {n}", created_at=timezone.now()) for n in range(300)]
+    JobLog.objects.bulk_create(lines)
+    html = admin_client.get(f"{JOBS}{job.pk}/change/").content.decode()
+    assert re.search(r"\?log=(\S+?)#", html)[1] == "100100"

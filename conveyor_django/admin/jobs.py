@@ -7,6 +7,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import (
+    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseNotAllowed,
@@ -126,6 +127,8 @@ class JobAdmin(ListActions, JobVerbViews, EditView, AddView, FlowViews, JobColum
         job: Job | None = self.get_object(request, object_id)
         if not self.has_view_permission(request, job):
             raise PermissionDenied
+        if job is None and request.headers.get("X-Conveyor-Live"):  # the page is open, and asks again and again
+            raise Http404
         if job is None:
             self.message_user(request, _("This job does not exist; it may have been removed."), messages.WARNING)
             return HttpResponseRedirect(self.link("changelist"))

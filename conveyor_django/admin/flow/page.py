@@ -1,5 +1,6 @@
 """What the page of a flow shows, as the context of its templates."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from conveyor_django.states import FINISHED, UNFINISHED, JobState
 from ..display import duration, grouped, icon
 from ..overview_page import bar
 from .details import read_details
-from .nodes import Node, group_of, id_of
+from .nodes import GROUPED, Group, Node, group_of, id_of
 from .outline import Entry, outline, sample_of
 from .paths import paths
 from .reasons import reasons_of
@@ -88,15 +89,23 @@ class Flow:
         }
 
     def live(self, keys: Iterable[str]) -> dict[str, Any]:
-        """The rows with these keys as they are now, and groups that have come up beside them."""
+        """The rows with these keys as they are now, and groups that have come up beside them; what emptied has none."""
         source = source_of(self._using, self.root.pk, self.size)
         asked = list(keys)[:MAX_LIVE]
         ids = [pk for key in asked if (pk := id_of(key))]
         nodes = source.get(ids)
         entries = [Entry(0, node=nodes[pk]) for pk in ids if pk in nodes]
-        grouped_by = dict.fromkeys(pk for key in asked if "." in key and (pk := id_of(key.partition(".")[0])))
+        shown = (JobState.FAILED,) if self._view.mode == "failed" else GROUPED
+        grouped_by: dict[UUID, set[str]] = defaultdict(set)
+        for key in asked:
+            parent_key, _, state = key.partition(".")
+            if state in shown and (pk := id_of(parent_key)):
+                grouped_by[pk].add(state)
         for parent in source.get(grouped_by):  # that are in this flow
-            entries += self._groups(source, parent, set(nodes))
+            groups = self._groups(source, parent, set(nodes))
+            left = grouped_by[parent] - {entry.group.state for entry in groups if entry.group}
+            groups += [Entry(0, group=Group(parent, state, 0)) for state in left]
+            entries += sorted(groups, key=_order)
         return {**self.header(), "rows": self._rows(entries)}
 
     def header(self) -> dict[str, Any]:
@@ -173,3 +182,7 @@ class Flow:
             return [Entry(0, group=group, of=total, sample=sample_of(source, group)) for group in groups]
         done = [child for child in children if child.state == JobState.COMPLETED and child.pk not in shown]
         return [Entry(0, group=group_of(parent_id, JobState.COMPLETED, done))] if done else []
+
+
+def _order(entry: Entry) -> int:
+    return GROUPED.index(JobState(entry.group.state)) if entry.group else 0

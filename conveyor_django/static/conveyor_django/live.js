@@ -5,6 +5,7 @@
 const EVERY = 5000;
 const LONGEST = 30000; // between tries while nothing is heard
 const SPEAK_EVERY = 10000;
+const KEYS = 100; // of rows that one request asks for
 const STATES_OF_A_ROW = ["cv-row--failed", "cv-row--current"]; // how deep it is stays as it is
 
 const page = document.getElementById("cv-live");
@@ -13,7 +14,8 @@ const heardText = document.getElementById("cv-heard-text");
 const button = document.getElementById("cv-pause-live");
 const said = document.getElementById("cv-said");
 
-let etag = null;
+let etags = new Map(); // by address
+let isGone = false; // what the page shows was removed
 let last = new Date();
 let wait = EVERY;
 let timer = null;
@@ -22,7 +24,7 @@ let spoken = 0;
 let summary = summaryNow();
 
 const isPaused = () => sessionStorage.getItem("cv-paused") === "yes";
-const isOver = () => page.querySelector("[data-ended]") !== null;
+const isOver = () => isGone || page.querySelector("[data-ended]") !== null;
 
 function summaryNow() {
     return page.querySelector("[data-summary]")?.dataset.summary;
@@ -30,17 +32,19 @@ function summaryNow() {
 
 function show(state) {
     heardText.textContent = heard.dataset[`${state}Text`].replace("%s", last.toTimeString().slice(0, 8));
-    heard.classList.toggle("cv-lost", state === "lost");
-    page.classList.toggle("cv-stale", state === "lost");
-    const icon = { live: "live", paused: "paused", lost: "late" }[state];
+    const isStale = state === "lost" || state === "gone";
+    heard.classList.toggle("cv-lost", isStale);
+    page.classList.toggle("cv-stale", isStale);
+    const icon = { live: "live", paused: "paused", lost: "late", gone: "late" }[state];
     heard.querySelector("use").setAttribute("href", `#cv-icon-${icon}`);
 }
 
 // In place
 
-// by which an element is known again
+// by which an element is known again: what stands in it may be new
 function nameOf(element) {
-    return element.id || element.getAttribute("href") || element.form?.getAttribute("action") || element.textContent.trim();
+    const names = ["data-name", "id", "href", "aria-label"].map((name) => element.getAttribute(name));
+    return names.find(Boolean) ?? element.form?.getAttribute("action") ?? element.textContent.trim();
 }
 
 function keepingFocus(inside, change) {
@@ -62,18 +66,33 @@ function isBeingCopied(element) {
 const contentOf = (element) => element.innerHTML.replace(/(name="csrfmiddlewaretoken" value=")[^"]*/g, "$1");
 
 function fill(here, there) {
-    if (contentOf(here) !== contentOf(there) && !isBeingCopied(here)) {
-        const known = new Map([...here.querySelectorAll("details")].map((each) => [titleOf(each), each.open]));
+    const isNew = contentOf(here) !== contentOf(there);
+    const isHeld = isNew && isBeingCopied(here);
+    if (isNew && !isHeld) {
+        const isOpen = new Map(detailsIn(here).map(([title, each]) => [title, each.open]));
+        const scrolled = new Map(scrollableIn(here).map((each) => [nameOf(each), each.scrollTop]));
         keepingFocus(here, () => here.replaceChildren(...document.importNode(there, true).childNodes));
-        for (const each of here.querySelectorAll("details")) each.open = known.get(titleOf(each)) ?? each.open;
+        for (const [title, each] of detailsIn(here)) each.open = isOpen.get(title) ?? each.open;
+        for (const each of scrollableIn(here)) each.scrollTop = scrolled.get(nameOf(each)) ?? 0;
     }
-    for (const name of ["class", "data-summary", "data-ended"]) {
+    for (const name of ["class", "data-summary"]) {
         if (there.hasAttribute(name)) here.setAttribute(name, there.getAttribute(name));
         else here.removeAttribute(name);
     }
+    return !isHeld;
 }
 
-const titleOf = (details) => details.querySelector("summary").textContent.trim();
+// each by its title, and by how many before it have the same
+function detailsIn(element) {
+    const times = {};
+    return [...element.querySelectorAll("details")].map((each) => {
+        const title = each.querySelector("summary").textContent.trim();
+        times[title] = (times[title] ?? 0) + 1;
+        return [`${times[title]} ${title}`, each];
+    });
+}
+
+const scrollableIn = (element) => [...element.querySelectorAll("[tabindex]")];
 
 const rowOf = (key, within = page) => within.querySelector(`[data-key="${CSS.escape(key)}"]`);
 
@@ -92,11 +111,12 @@ function insert(row, doc) {
     list.insertBefore(added, later.find((sibling) => sibling?.parentElement === list) ?? null);
 }
 
-function patch(html) {
-    const doc = new DOMParser().parseFromString(html, "text/html");
+// false where something is left as it was, since somebody is about to copy it
+function patch(doc) {
+    let isWhole = true;
     for (const there of doc.querySelectorAll("[data-live]")) {
         const here = document.getElementById(there.id);
-        if (here) fill(here, there);
+        if (here) isWhole = fill(here, there) && isWhole;
     }
     for (const row of doc.querySelectorAll("[data-key]")) {
         const here = rowOf(row.dataset.key);
@@ -109,30 +129,59 @@ function patch(html) {
         }
         for (const cell of row.firstElementChild.querySelectorAll("[data-cell]")) {
             const old = here.firstElementChild.querySelector(`[data-cell="${cell.dataset.cell}"]`);
-            if (old) fill(old, cell);
+            if (old) isWhole = fill(old, cell) && isWhole;
         }
+    }
+    return isWhole;
+}
+
+function end(doc) {
+    for (const there of doc.querySelectorAll("[data-live]")) {
+        document.getElementById(there.id)?.toggleAttribute("data-ended", there.hasAttribute("data-ended"));
     }
 }
 
 // Asking
 
-function url() {
+// servers take a line of 4,000 characters: so many keys of 23, and what is open
+function addresses() {
     const asked = new URL(page.dataset.url, location.href);
     if (!asked.search) asked.search = location.search; // what is open
-    const keys = [...page.querySelectorAll("[data-key]")].map((row) => row.dataset.key);
-    if (keys.length) asked.searchParams.set("keys", keys.filter((key) => !key.endsWith(".more")).join(","));
-    return asked;
+    const rows = [...page.querySelectorAll("[data-key]")];
+    const keys = rows.map((row) => row.dataset.key).filter((key) => !key.endsWith(".more"));
+    const found = [];
+    for (let start = 0; start < Math.max(keys.length, 1); start += KEYS) {
+        const some = keys.slice(start, start + KEYS).join(","); // searchParams would make three characters of each comma
+        found.push(some ? `${asked}${asked.search ? "&" : "?"}keys=${some}` : `${asked}`);
+    }
+    return found;
 }
 
 async function get(address, headers = {}) {
     const response = await fetch(address, {
-        headers,
+        headers: { "X-Conveyor-Live": "yes", ...headers }, // a job that is gone is a 404 then, and no message
         cache: "no-store",
         redirect: "error", // to a page for logging in
         signal: AbortSignal.timeout(LONGEST),
     });
-    if (!response.ok && response.status !== 304) throw new Error(response.status);
+    if (!response.ok && response.status !== 304) throw new Error(response.status, { cause: response });
     return response;
+}
+
+async function refresh() {
+    const known = etags;
+    const heardOf = new Map();
+    const docs = [];
+    for (const address of addresses()) {
+        const etag = known.get(address);
+        const response = await get(address, etag ? { "If-None-Match": etag } : {});
+        heardOf.set(address, response.headers.get("ETag") ?? etag);
+        if (response.status !== 304) docs.push(new DOMParser().parseFromString(await response.text(), "text/html"));
+    }
+    const isWhole = docs.map(patch).every(Boolean);
+    if (known !== etags) return; // something was opened meanwhile
+    etags = isWhole ? heardOf : new Map();
+    if (isWhole) docs.forEach(end);
 }
 
 function speak() {
@@ -148,22 +197,21 @@ async function ask() {
     isAsking = true;
     clearTimeout(timer);
     try {
-        const response = await get(url(), etag ? { "If-None-Match": etag } : {});
-        if (response.status !== 304) {
-            patch(await response.text());
-            etag = response.headers.get("ETag");
-        }
+        await refresh();
         last = new Date();
         wait = EVERY;
         speak();
         if (!isPaused()) show("live");
-    } catch {
+    } catch (error) {
+        isGone = error.cause?.status === 404;
         wait = Math.min(2 * wait, LONGEST);
-        if (!isPaused()) show("lost");
+        if (isGone) tellGone();
+        else if (!isPaused()) show("lost");
     }
     isAsking = false;
     clearTimeout(timer);
-    if (isOver()) hideHeard();
+    if (isGone) button.hidden = true;
+    else if (isOver()) hideHeard();
     else timer = setTimeout(ask, wait);
 }
 
@@ -178,7 +226,7 @@ async function open(link) {
             keepingFocus(here, () => here.replaceWith(document.importNode(there, true)));
         }
         history.replaceState(null, "", link.href);
-        etag = null;
+        etags = new Map();
     } catch {
         location.assign(link.href);
     }
@@ -207,6 +255,11 @@ button.addEventListener("click", () => {
     }
 });
 document.addEventListener("visibilitychange", ask);
+
+function tellGone() {
+    show("gone");
+    said.textContent = heardText.textContent;
+}
 
 function hideHeard() {
     heard.hidden = button.hidden = true;
