@@ -17,7 +17,8 @@ _SECRET = re.compile(
 # Each begins where nothing of its own can stand before it, so that a long text is read once. The second half of the
 # first is a password that was cut off before its host.
 _USERINFO = re.compile(r"(?<=://)(?:[^\s/]*@|[^\s/:@\[]+:(?!\d*(?:[\s/?#,;)'\"]|$))[^\s/]*)")
-_ASSIGNMENT = re.compile(r"(?<![\w.-])([\w.-]{1,64})=(\"[^\"]*\"|'[^']*'|[^\s&;,\"']+)")
+# A quoted value may have been cut off too.
+_ASSIGNMENT = re.compile(r"(?<![\w.-])([\w.-]{1,64})=(\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z)|[^\s&;,\"']+)")
 
 
 def redact(value: Any) -> Any:

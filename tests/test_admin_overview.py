@@ -5,15 +5,18 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.contrib import admin
+from django.contrib.admin import AdminSite
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_settings
+from django.urls import path
 from django.utils import timezone
 
 from conveyor_django import Queue
 from conveyor_django.admin import overview_flows, overview_page, overview_queues
-from conveyor_django.models import Job, JobError, QueueMinute, QueueState
+from conveyor_django.models import Job, JobError, QueueMinute, QueueState, WorkerProcess
 from conveyor_django.states import UNFINISHED
 from tests.alike import emptied_after
 from tests.factories import JobFactory, WorkerProcessFactory
@@ -233,6 +236,67 @@ def test_nothing_is_unescaped_and_nothing_inline(admin_client):
         assert "\u202e" not in html
         for inline in ("style=", "<style", " onclick", "javascript:"):
             assert inline not in html
+
+
+def test_a_queue_is_served_however_many_workers_serve_others(admin_client):
+    JobFactory(queue_name="pdf")
+    long = timezone.now() + timedelta(minutes=5)
+    WorkerProcess.objects.bulk_create(WorkerProcessFactory.build_batch(120, queues=["emails"], expires_at=long))
+    WorkerProcessFactory(queues=["pdf"])
+    response = admin_client.get(OVERVIEW)
+    assert lines(response) == []
+    assert len(response.context["workers"]) == 100
+    assert "Only the first 100 workers." in text(response)
+    assert "121 live" in text(response)
+    assert "No worker" not in text(admin_client.get(Job.objects.get().get_admin_url()))
+
+
+def test_failed_attempts_of_long_ago_are_no_reason_for_a_bound(admin_client, monkeypatch):
+    monkeypatch.setattr(overview_queues, "MAX_FAILURES", 3)
+    old = timezone.now() - timedelta(days=3)
+    for _ in range(3):
+        fail(JobFactory(state="failed", queue_name="pdf", finished_at=old))
+    fail(JobFactory(state="failed", queue_name="pdf"))
+    figures = {str(label): (value, note) for label, value, note, _ in admin_client.get(OVERVIEW).context["figures"]}
+    assert figures["Failed"] == ("1", "")
+    for _ in range(3):
+        fail(JobFactory(state="failed", queue_name="pdf"))
+    figures = {str(label): value for label, value, *_ in admin_client.get(OVERVIEW).context["figures"]}
+    assert figures["Failed"] == "3+"
+
+
+@pytest.fixture
+def other_site(settings):
+    """`/ops/`, with all that the default site shows of ours."""
+    site = AdminSite("ops")
+    for model, model_admin in admin.site._registry.items():
+        if model._meta.app_label == "conveyor_django":
+            site.register(model, type(model_admin))
+    settings.ROOT_URLCONF = (path("admin/", admin.site.urls), path("ops/", site.urls))
+    return site
+
+
+def test_links_stay_in_their_site(admin_client, other_site):
+    flow("failed", "waiting", queue_name="reports")
+    fail(Job.objects.get(state="failed"))
+    WorkerProcessFactory()
+    page = admin_client.get(OVERVIEW.replace("admin", "ops", 1)).content.decode()
+    links = re.findall(r'href="(/[^"]*/conveyor_django/[^"]*)"', page)
+    assert {link.split("/")[1] for link in links if "/static/" not in link} == {"ops"}
+    for part in ("/flow/", "/workerprocess/", "queue_name__exact"):
+        assert any(part in link for link in links)
+
+
+def test_what_is_not_registered_has_no_link(admin_client, other_site):
+    flow("failed", "waiting", queue_name="reports")
+    fail(Job.objects.get(state="failed"))
+    WorkerProcessFactory()
+    for model in (WorkerProcess, Job):
+        other_site.unregister(model)
+        with override_settings(ROOT_URLCONF=(path("admin/", admin.site.urls), path("ops/", other_site.urls))):
+            response = admin_client.get(OVERVIEW.replace("admin", "ops", 1))
+            assert response.status_code == 200
+            assert f"/ops/conveyor_django/{model._meta.model_name}/" not in response.content.decode()
 
 
 # What it costs

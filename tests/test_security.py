@@ -392,6 +392,9 @@ URLS = [
     (f"GET /v1?api_key={SECRET}&page=2", "GET /v1?api_key=***&page=2"),
     (f"host=db password={SECRET} user=shop", "host=db password=*** user=shop"),
     (f"password='{SECRET} x' dbname=y", "password=*** dbname=y"),
+    (f'cut off: password="{SECRET} and', "cut off: password=***"),
+    (f"cut off: token='{SECRET}", "cut off: token=***"),
+    (f'cut in the middle: token="{SECRET} ... {SECRET}" x', "cut in the middle: token=*** x"),
 ]
 HARMLESS = [
     "https://example.com/@handle/x@y.org",

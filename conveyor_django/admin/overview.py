@@ -20,7 +20,7 @@ from conveyor_django.models import QueueState
 from conveyor_django.queues import Queue
 
 from .base import ReadOnlyAdmin, inert, safe_next
-from .overview_page import WINDOWS, overview_page
+from .overview_page import WINDOWS, Links, overview_page
 
 SEEN = ("job", "queuestate", "workerprocess")  # on the page: one has to be allowed to see all of them
 
@@ -73,7 +73,7 @@ class OverviewAdmin(ReadOnlyAdmin):
         if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):
             raise PermissionDenied
         window = request.GET.get("window", "hour")
-        page = overview_page(window if window in WINDOWS else "hour")
+        page = overview_page(window if window in WINDOWS else "hour", Links(self.admin_site.name))
         return {
             **page,
             "may_pause": self.has_pause_permission(request),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db import router
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -29,6 +29,7 @@ WINDOWS = {
     "day": (DAY, gettext_lazy("Last day"), gettext_lazy("in the last day")),
 }
 MAX_LINES = 5  # of what needs attention
+MAX_WORKERS = 100  # that are shown
 _COLUMNS = [JobState.ACTIVE, JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN, JobState.FAILED]
 _ENDS = [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.ACTIVE]  # in the bar of a flow
 _NARROWEST = 1.75  # per cent of a bar: two pixels
@@ -51,7 +52,32 @@ class Line(NamedTuple):
     resumes: str = ""  # the name of a queue
 
 
-def overview_page(window: str) -> dict[str, Any]:
+class Links:
+    """URLs of the same admin site, "" for what is not registered there."""
+
+    def __init__(self, site: str) -> None:
+        self._site = site
+
+    def flow(self, pk: Any) -> str:
+        return self._to("job_flow", [pk])
+
+    def worker(self, pk: Any) -> str:
+        return self._to("workerprocess_change", [pk])
+
+    def queue(self, name: str) -> str:
+        return self._to("job_changelist", query={"queue_name__exact": name, "level": "all"})
+
+    def flows(self) -> str:
+        return self._to("job_changelist")
+
+    def _to(self, view: str, args: Any = None, query: Any = None) -> str:
+        try:
+            return reverse(f"admin:conveyor_django_{view}", args=args, current_app=self._site, query=query)
+        except NoReverseMatch:
+            return ""
+
+
+def overview_page(window: str, links: Links) -> dict[str, Any]:
     using = router.db_for_read(Job)
     now = get_engine(using).now()
     span, _title, within = WINDOWS[window]
@@ -60,7 +86,7 @@ def overview_page(window: str) -> dict[str, Any]:
     rates = read_rates(using, now, span)
     queues, more_queues = read_queues(using, samples, workers, rates)
     flows, more_flows, failed = read_flows(using, samples)
-    lines = list(_attention(queues, workers, failed, now))
+    lines = list(_attention(queues, workers, failed, now, links))
     figures = list(_figures(queues, workers, samples, rates, within, now))
     return {
         "window": window,
@@ -73,11 +99,13 @@ def overview_page(window: str) -> dict[str, Any]:
         "attention": lines[:MAX_LINES],
         "attention_left_out": max(0, len(lines) - MAX_LINES),
         "heads": [(state.value, state.label) for state in _COLUMNS],
-        "queues": [_queue(queue, samples, rates.get(queue.name), now) for queue in queues],
+        "queues": [_queue(queue, samples, rates.get(queue.name), now, links) for queue in queues],
         "more_queues": more_queues,
-        "flows": [_flow(flow, now) for flow in flows],
+        "flows": [_flow(flow, now, links) for flow in flows],
         "more_flows": more_flows,
-        "workers": [_worker(worker) for worker in workers],
+        "flows_url": links.flows(),
+        "workers": [_worker(worker, links) for worker in workers[:MAX_WORKERS]],
+        "more_workers": len(workers) > MAX_WORKERS,
         "workers_summary": _workers_summary(workers),
     }
 
@@ -169,11 +197,11 @@ def _took(span: timedelta | None) -> str:
 
 
 def _attention(
-    queues: list[QueueRow], workers: list[WorkerRow], failed: list[FailedFlow], now: datetime
+    queues: list[QueueRow], workers: list[WorkerRow], failed: list[FailedFlow], now: datetime, links: Links
 ) -> Iterator[Line]:
     for flow in failed:
         text = ngettext("%d job failed", "%d jobs failed", flow.failures) % flow.failures
-        yield Line("failed", flow.root.name, text, _flow_url(flow.root.pk), _("See and retry"))
+        yield Line("failed", flow.root.name, text, links.flow(flow.root.pk), _("See and retry"))
     for queue in queues:
         waiting = queue.counts[JobState.WAITING]
         jobs = {"jobs": number(waiting, is_capped=waiting >= MAX_COUNT)}
@@ -182,18 +210,18 @@ def _attention(
         if queue.paused_at:
             text = ngettext("%(jobs)s job waits in it", "%(jobs)s jobs wait in it", waiting) % jobs
             since = _paused(queue, now)
-            yield Line("paused", queue.name, f"{since}; {text}", _queue_url(queue.name), "", queue.name)
+            yield Line("paused", queue.name, f"{since}; {text}", links.queue(queue.name), "", queue.name)
         if not queue.workers:
             text = ngettext(
                 "no worker serves this queue; %(jobs)s job waits in it",
                 "no worker serves this queue; %(jobs)s jobs wait in it",
                 waiting,
             )
-            yield Line("late", queue.name, text % jobs, _queue_url(queue.name), _("See them"))
+            yield Line("late", queue.name, text % jobs, links.queue(queue.name), _("See them"))
     for worker in workers:
         if worker.state == "gone":
             text = _("silent for %s; what it ran goes back to its queue") % duration(worker.age)
-            yield Line("gone", str(worker.process), text, _worker_url(worker.process.pk), _("See worker"))
+            yield Line("gone", str(worker.process), text, links.worker(worker.process.pk), _("See worker"))
 
 
 def _paused(queue: QueueRow, now: datetime) -> str:
@@ -203,13 +231,13 @@ def _paused(queue: QueueRow, now: datetime) -> str:
     return str(_("paused for %s") % since)
 
 
-def _queue(queue: QueueRow, samples: Samples, rate: Rate | None, now: datetime) -> dict[str, Any]:
+def _queue(queue: QueueRow, samples: Samples, rate: Rate | None, now: datetime, links: Links) -> dict[str, Any]:
     capped = samples.capped()
     if queue.counts[JobState.WAITING] >= MAX_COUNT:
         capped.add(JobState.WAITING)
     return {
         "name": queue.name,
-        "url": _queue_url(queue.name),
+        "url": links.queue(queue.name),
         "is_paused": queue.paused_at is not None,
         "bar": bar(queue.counts, queue.counts.total(), _COLUMNS),
         "cells": [
@@ -228,7 +256,7 @@ def _queue(queue: QueueRow, samples: Samples, rate: Rate | None, now: datetime) 
     }
 
 
-def _flow(flow: FlowRow, now: datetime) -> dict[str, Any]:
+def _flow(flow: FlowRow, now: datetime, links: Links) -> dict[str, Any]:
     shown = [JobState.FAILED, JobState.ACTIVE]
     numbers = {"finished": number(flow.finished), "size": number(flow.size)}
     progress = _("%(finished)s of %(size)s") % numbers
@@ -236,7 +264,7 @@ def _flow(flow: FlowRow, now: datetime) -> dict[str, Any]:
         progress = _("more than %s jobs") % numbers["size"]
     return {
         "root": flow.root,
-        "url": _flow_url(flow.root.pk),
+        "url": links.flow(flow.root.pk),
         "age": duration(now - flow.root.created_at),
         "bar": bar(flow.counts, flow.size, _ENDS) if flow.size else [],
         "signs": [
@@ -249,12 +277,12 @@ def _flow(flow: FlowRow, now: datetime) -> dict[str, Any]:
     }
 
 
-def _worker(row: WorkerRow) -> dict[str, Any]:
+def _worker(row: WorkerRow, links: Links) -> dict[str, Any]:
     words = {"live": _("Live"), "late": _("Late"), "gone": _("Gone")}
     served = row.process.queues
     return {
         "sign": sign(row.state, words[row.state]),
-        "url": _worker_url(row.process.pk),
+        "url": links.worker(row.process.pk),
         "host": row.process.host,
         "pid": row.process.pid,
         "queues": _("every queue") if served is None else ", ".join(map(str, served)),
@@ -267,15 +295,3 @@ def _workers_summary(workers: list[WorkerRow]) -> str:
     words = {"live": _("%d live"), "late": _("%d late"), "gone": _("%d gone")}
     numbers = {state: sum(worker.state == state for worker in workers) for state in words}
     return ", ".join(words[state] % count for state, count in numbers.items() if count)
-
-
-def _flow_url(pk: Any) -> str:
-    return reverse("admin:conveyor_django_job_flow", args=[pk])
-
-
-def _worker_url(pk: Any) -> str:
-    return reverse("admin:conveyor_django_workerprocess_change", args=[pk])
-
-
-def _queue_url(name: str) -> str:
-    return reverse("admin:conveyor_django_job_changelist", query={"queue_name__exact": name, "level": "all"})

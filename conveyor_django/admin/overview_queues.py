@@ -19,7 +19,7 @@ from conveyor_django.states import JobState
 from .changelist import MAX_COUNT
 
 MAX_QUEUES = 100
-MAX_WORKERS = 100
+MAX_WORKERS = 10_000  # more than one database serves
 MAX_FAILURES = 500  # newest failed attempts that are looked at
 _IN_LINE = 1_000  # first jobs of a queue among which the one that waits longest is looked for
 _GONE = timedelta(hours=1)  # so long a worker that is gone is shown
@@ -72,15 +72,15 @@ class WorkerRow:
 def read_samples(using: str, since: datetime) -> Samples:
     jobs = Job.objects.using(using)
     place = ("queue_name", "pk", "root_id")
-    errors = list(JobError.objects.using(using).order_by("-pk").values_list("job_id", flat=True)[:MAX_FAILURES])
-    failed = jobs.failed().filter(pk__in=set(errors), finished_at__gte=since, failed_by=None)
+    errors = list(JobError.objects.using(using).order_by("-pk").values_list("job_id", "created_at")[:MAX_FAILURES])
+    failed = jobs.failed().filter(pk__in={pk for pk, _when in errors}, finished_at__gte=since, failed_by=None)
     return Samples(
         # each in the order of its index, so that this is the one which is read
         active=list(jobs.active().order_by("worker").values_list(*place, "worker")[:MAX_COUNT]),
         delayed=list(jobs.delayed().order_by("run_at").values_list(*place)[:MAX_COUNT]),
         parents=list(jobs.waiting_children().order_by("-pk").values_list(*place)[:MAX_COUNT]),
         failed=list(failed.values_list(*place)),
-        failed_is_capped=len(errors) >= MAX_FAILURES,
+        failed_is_capped=len(errors) >= MAX_FAILURES and errors[-1][1] >= since,
     )
 
 

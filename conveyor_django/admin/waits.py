@@ -20,7 +20,7 @@ MAX_READ = 5_000  # jobs below it that are looked at, a level
 _MAX_LEVELS = 8
 _MAX_PARENTS = 200  # of a level, whose children are looked at in turn
 _MAX_QUEUES = 5  # that are named
-_MAX_WORKERS = 100
+_MAX_WORKERS = 10_000
 
 
 class Check(NamedTuple):
@@ -117,7 +117,7 @@ def _queue_below(name: str, below: Below, queues: "Queues") -> Iterator[Check]:
     text = ngettext("%s job below it waits there", "%s jobs below it wait there", count) % grouped(count)
     if name in queues.paused:
         yield _paused(name, queues.paused[name], text)
-    elif not queues.serving(name):
+    elif not queues.is_served(name):
         yield _unserved(name, text)
 
 
@@ -192,6 +192,11 @@ class Queues:
         self.paused: dict[str, QueueState] = {state.queue_name: state for state in states}
         alive = WorkerProcess.objects.using(using).filter(dead_at=None, expires_at__gt=now)
         self._workers = list(alive.order_by("-expires_at")[:_MAX_WORKERS])
+        self._served = {name for worker in self._workers for name in worker.queues or ()}
+        self._all_are_served = any(worker.queues is None for worker in self._workers)
+
+    def is_served(self, name: str) -> bool:
+        return self._all_are_served or name in self._served
 
     def serving(self, name: str) -> list[WorkerProcess]:
         return [worker for worker in self._workers if worker.queues is None or name in worker.queues]

@@ -130,7 +130,7 @@ class Rows:
     def _say_obstacle(self, row: Row, job: Any) -> None:
         if job.state in _STUCK and job.queue_name in self.details.queues.paused:
             row.word, row.word_state = _("Queue paused"), "paused"
-        elif job.state == JobState.WAITING and not self.details.queues.serving(job.queue_name):
+        elif job.state == JobState.WAITING and not self.details.queues.is_served(job.queue_name):
             row.word, row.word_state = _("No worker"), "late"
 
     def _in_words(self, job: Any) -> Iterator[str]:
