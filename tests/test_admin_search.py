@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
-from conveyor_django.admin import filters, search
+from conveyor_django.admin import filters, keyset, search
 from conveyor_django.ids import first_id_at, new_ids
 from tests.alike import emptied_after, store_alike
 from tests.factories import JobFactory
@@ -252,7 +252,43 @@ def test_data_is_read_of_the_newest_jobs_that_the_filters_leave(admin_client, mo
     monkeypatch.setattr(search, "MAX_READ", 2)
     response = admin_client.get(JOBS, {"q": "data.a:1", "state__exact": "failed"})
     assert rows(response) == failed[:0:-1]
-    assert notes(response) == ["Looked for in the data of the 2 newest jobs that the filters leave."]
+    assert notes(response) == [
+        "Looked for in the data of the 2 newest jobs that the filters leave of the 50,000 newest."
+    ]
+
+
+def test_data_are_looked_for_among_the_newest_of_all_where_no_index_finds_fewer(admin_client, monkeypatch):
+    old = [JobFactory(data={"a": 1}, queue_name="rare", state=state) for state in ("failed", "waiting")]
+    old.append(JobFactory(data={"a": 1}, queue_name="rare", parent=JobFactory(state="completed"), state="completed"))
+    for _ in range(5):
+        JobFactory(state="completed")
+    monkeypatch.setattr(search, "LOOK", 5)
+    found = {
+        "queue_name__exact=rare": [],
+        "state__exact=failed": [],
+        "state__exact=waiting": [old[1]],
+        f"root__exact={old[2].root_id}": [old[2]],
+    }
+    for query, expected in found.items():
+        assert rows(admin_client.get(f"{JOBS}?q=data.a:1&level=all&{query}")) == expected
+
+
+def test_the_list_is_not_asked_for_newer_ones_while_data_are_searched(admin_client):
+    JobFactory(data={"a": 1})
+    assert "cv-newer" in admin_client.get(JOBS).content.decode()
+    assert 'id="cv-newer"' not in admin_client.get(JOBS, {"q": "data.a:1"}).content.decode()
+
+
+def test_an_id_that_no_job_has_is_looked_for_as_a_name_is(admin_client, monkeypatch):
+    unknown = str(new_ids(1)[0])
+    old = [JobFactory(job_id=unknown), JobFactory()]
+    for _ in range(5):
+        JobFactory()
+    monkeypatch.setattr(keyset, "LOOK", 3)
+    assert rows(admin_client.get(JOBS, {"q": unknown})) == []
+    assert rows(admin_client.get(JOBS, {"q": str(old[1].pk)})) == [old[1]]
+    assert rows(admin_client.get(JOBS, {"q": unknown, "state__exact": "waiting"})) == old[:1]
+    assert rows(admin_client.get(JOBS, {"q": str(old[1].pk), "state__exact": "failed"})) == []
 
 
 @emptied_after

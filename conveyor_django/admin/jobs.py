@@ -27,7 +27,7 @@ from .actions.add import AddView
 from .actions.edit import EditView
 from .actions.job_verbs import JobVerbViews
 from .actions.list_actions import ListActions
-from .changelist import JobChangeList
+from .changelist import JobChangeList, is_search_indexed
 from .columns import JobColumns
 from .export import FORMATS, export
 from .filters import WITHIN_FLOW, AddedFilter, FinishedFilter, LevelFilter, QueueFilter
@@ -59,7 +59,8 @@ class JobAdmin(ListActions, JobVerbViews, EditView, AddView, FlowViews, JobColum
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        return search.find(queryset, search_term, may_see_data=may_see_payload(request)), False
+        may_see_data, is_indexed = may_see_payload(request), is_search_indexed(request, search_term, queryset.db)
+        return search.find(queryset, search_term, may_see_data=may_see_data, is_indexed=is_indexed), False
 
     def export_view(self, request: HttpRequest, kind: str) -> HttpResponseBase:
         """All that the list's URL with the same query would show, on all of its pages."""

@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any, NoReturn
+from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 from django.db.models.fields.json import KeyTransform
@@ -11,10 +12,12 @@ from django.utils.translation import gettext as _
 from conveyor_django.encoding import MAX_DEPTH, MAX_NAME, normalize
 from conveyor_django.exceptions import InvalidNode
 from conveyor_django.ids import parse_id
+from conveyor_django.models import Job
 from conveyor_django.redaction import is_secret
 
 from .bounds import among_newest
 from .display import grouped
+from .keyset import LOOK
 
 MAX_READ = 10_000  # jobs whose data one search reads
 _MAX_TERM = 1_000  # characters
@@ -23,27 +26,38 @@ _KEY = re.compile(r"[^\"\\\x00-\x1f]+")  # databases differ in how they read the
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
-def find(jobs: QuerySet[Any], term: str, *, may_see_data: bool) -> QuerySet[Any]:
+def find(jobs: QuerySet[Any], term: str, *, may_see_data: bool, is_indexed: bool) -> QuerySet[Any]:
+    """`is_indexed`: an index finds `jobs`; else they are gone through, and so are no more than the newest of all."""
     term = term.strip()
     if asked := _IN_DATA.fullmatch(term):
         wanted = _wanted(*asked.groups()) if may_see_data else None
-        return jobs.none() if wanted is None else _with_value(jobs, *wanted)
-    if (uuid := parse_id(term)) and (found := jobs.filter(pk=uuid)).exists():
-        return found
+        return jobs.none() if wanted is None else _with_value(jobs, *wanted, is_indexed=is_indexed)
+    if uuid := _id_of_a_job(term, jobs.db):
+        return jobs.filter(pk=uuid)
     if len(term) > MAX_NAME:
         return jobs.none()
     return jobs.filter(Q(name__startswith=term) | Q(job_id=term)) if term else jobs
 
 
-def condition(term: str) -> Q | None:
+def condition(term: str, using: str) -> Q | None:
     """The search as a condition on the row, if that is all of it."""
     term = term.strip()
-    if _IN_DATA.fullmatch(term) or parse_id(term) or not 0 < len(term) <= MAX_NAME:
+    if is_in_data(term) or _id_of_a_job(term, using) or not 0 < len(term) <= MAX_NAME:
         return None
     return Q(name__startswith=term) | Q(job_id=term)
 
 
-def note(term: str, *, may_see_data: bool) -> str:
+def is_in_data(term: str) -> bool:
+    return _IN_DATA.fullmatch(term.strip()) is not None
+
+
+def _id_of_a_job(term: str, using: str) -> UUID | None:
+    """Other ids may be job_ids."""
+    uuid = parse_id(term)
+    return uuid if uuid and Job.objects.using(using).filter(pk=uuid).exists() else None
+
+
+def note(term: str, *, may_see_data: bool, is_indexed: bool) -> str:
     """What has to be said of a search besides what it found."""
     asked = _IN_DATA.fullmatch(term.strip())
     if not asked:
@@ -52,7 +66,12 @@ def note(term: str, *, may_see_data: bool) -> str:
         return _("You may not search in the data.")
     if _wanted(*asked.groups()) is None:
         return _('Data can\'t be searched for this. Write data.order_id:42, or data.customer.name:"Ann".')
-    return _("Looked for in the data of the %s newest jobs that the filters leave.") % grouped(MAX_READ)
+    numbers = {"read": grouped(MAX_READ), "look": grouped(LOOK)}
+    if is_indexed:
+        return _("Looked for in the data of the %(read)s newest jobs that the filters leave.") % numbers
+    return (
+        _("Looked for in the data of the %(read)s newest jobs that the filters leave of the %(look)s newest.") % numbers
+    )
 
 
 def _wanted(keys: str, text: str) -> tuple[list[str], Any] | None:
@@ -89,7 +108,9 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _with_value(jobs: QuerySet[Any], path: list[str], value: Any) -> QuerySet[Any]:
+def _with_value(jobs: QuerySet[Any], path: list[str], value: Any, *, is_indexed: bool) -> QuerySet[Any]:
+    if not is_indexed:
+        jobs = among_newest(LOOK, jobs, of=Job.objects.using(jobs.db))
     place: Any = F("data")
     for key in path:
         place = KeyTransform(key, place)  # a parameter of the statement, as the value is

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from conveyor_django.ids import first_id_at
 from conveyor_django.states import JobState
 
-from . import keyset
+from . import keyset, search
 from .display import grouped, moment
 from .filters import AddedFilter, FinishedFilter, LevelFilter, QueueFilter
 
@@ -134,8 +134,8 @@ class Strip:
         return [(name, label) for name, label in labels.items() if name in names]
 
     def newer_query(self) -> str:
-        """Of the endpoint that counts what came since; only where the newest ones are shown."""
-        if not self.cl.page.is_first:
+        """Of the endpoint that counts what came since; only where the newest are shown, and no data are read for it."""
+        if not self.cl.page.is_first or search.is_in_data(self.cl.query):
             return ""
         rows = self.cl.page.rows
         return "?" + urlencode({**self.cl.params, keyset.AFTER: rows[0].pk if rows else first_id_at(timezone.now())})
