@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import router
@@ -29,7 +30,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         given = user_settings()
     except ImproperlyConfigured as error:
         return [_error("E001", f"{error}.", "Write CONVEYOR = {...} in settings, or leave it out.")]
-    problems = [*_unknown_keys(given), *_bad_values(given)]
+    problems = [*_time_zone(), *_unknown_keys(given), *_bad_values(given)]
     return problems or list(_bad_heartbeat())
 
 
@@ -50,6 +51,12 @@ def check_databases(databases: Sequence[str] | None = None, **kwargs: Any) -> li
     """Versions and sessions of the databases that hold jobs; connects, so only where Django asks for it."""
     aliases = [alias for alias in databases or () if router.allow_migrate_model(alias, Job)]
     return [message for alias in aliases for message in _database_problems(alias)]
+
+
+def _time_zone() -> Iterator[CheckMessage]:
+    if not settings.USE_TZ:
+        text = "USE_TZ is False: times of jobs are moments, which databases then don't store."
+        yield _error("E006", text, "Write USE_TZ = True in settings.")
 
 
 def _unknown_keys(given: Mapping[str, Any]) -> Iterator[CheckMessage]:

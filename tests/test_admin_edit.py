@@ -49,6 +49,11 @@ def test_data_are_changed(admin_client, admin_user, state):
     assert (entry.object_id, entry.user_id, entry.change_message) == (str(job.pk), admin_user.pk, "Changed the data.")
 
 
+def test_lines_end_in_two_characters_when_they_come_back(admin_client):
+    job = JobFactory(data=["x"] * 70_000)  # 7 characters a line, and one more
+    assert "too large" in messages(admin_client.get(url(job), follow=True))[0]
+
+
 @pytest.mark.parametrize("data", [DATA, {}, [], None, "text", 0, 1.0, False, "</textarea><script>", [[[]]]])
 def test_what_is_saved_as_it_was_shown_stays_as_it_is(admin_client, data):
     job = JobFactory(data=data)

@@ -1,6 +1,7 @@
 """The bars of a flow's timeline: what a job waited for and when it ran, on one axis, whatever the clocks say."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -113,6 +114,17 @@ def test_labels_are_in_the_time_zone_of_the_site():
     with timezone.override("Asia/Kolkata"):
         labels = [mark.label for mark in axis(3_600).marks()]
     assert labels[0] in ("14:30", "14:40")
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25", "2026-07-01"])  # clocks go ahead, back, on
+def test_labels_are_as_many_on_days_when_clocks_change(day):
+    zone = ZoneInfo("Europe/Berlin")
+    for hour in (0, 1, 3, 9):
+        start = datetime.fromisoformat(f"{day} 0{hour}:02:00").replace(tzinfo=zone).astimezone(UTC)
+        with timezone.override(zone):
+            marks = Axis(start, start + timedelta(minutes=10), is_running=True).marks()
+        assert [mark.label[-1] for mark in marks] == ["3", "6", "9"]
+        assert [float(mark.x[:-1]) for mark in marks] == pytest.approx([9.09, 36.36, 63.64], abs=0.1)
 
 
 def test_groups():

@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from conveyor_django.admin import buttons
+from conveyor_django.admin.flow import reasons
 from conveyor_django.ids import new_ids
 from conveyor_django.models import Job
 from tests.factories import JobFactory
@@ -150,6 +151,20 @@ def flow():
     Job.objects.filter(pk=root.pk).update(failed_by=middle.pk)
     Job.objects.filter(pk=middle.pk).update(failed_by=failed[0].pk)
     return root, middle, failed, done, waits
+
+
+def test_what_was_cancelled_is_retried_with_what_failed_and_the_numbers_say_so(admin_client, flow):
+    root, middle, failed, *_ = flow
+    Job.objects.filter(pk=failed[1].pk).update(state="cancelled")
+    assert "Retry 2 failed or cancelled" in admin_client.get(f"{JOBS}{root.pk}/flow/").content.decode()
+    assert admin_client.post(url(root, "retry-failed")).context["title"] == "Retry 2 failed or cancelled jobs?"
+    Job.objects.filter(pk=failed[0].pk).update(state="cancelled")
+    assert "Retry 2 failed or cancelled" in admin_client.get(f"{JOBS}{root.pk}/flow/").content.decode()
+
+
+def test_the_button_counts_more_than_the_reasons_read(admin_client, flow, monkeypatch):
+    monkeypatch.setattr(reasons, "MAX_READ", 2)
+    assert "Retry 2 failed<" in admin_client.get(f"{JOBS}{flow[0].pk}/flow/").content.decode()
 
 
 @pytest.mark.parametrize("top", [0, 1])
@@ -302,9 +317,9 @@ def test_buttons_of_a_flow(rf, admin_user, flow):
     job_admin = admin.site.get_model_admin(Job)
     request = rf.get("/")
     request.user = admin_user
-    found = buttons.for_flow(job_admin, request, flow[0], 2)
+    found = buttons.for_flow(job_admin, request, flow[0], 2, 0)
     assert [(button.label, button.kind) for button in found.main] == [
         *(("Retry 2 failed", "main"), ("Cancel flow", "danger"))
     ]
     assert [button.label for button in found.more] == ["Run the whole flow again", "Remove flow"]
-    assert [button.label for button in buttons.for_flow(job_admin, request, flow[0], 0).main] == ["Cancel flow"]
+    assert [button.label for button in buttons.for_flow(job_admin, request, flow[0], 0, 0).main] == ["Cancel flow"]

@@ -37,6 +37,11 @@ def test_all_is_well_here():
 
 
 class TestSettings:
+    def test_times_have_a_zone(self, settings):
+        settings.USE_TZ = False
+        number, _, hint = only(found())
+        assert (number, hint) == ("E006", "Write USE_TZ = True in settings.")
+
     def test_no_setting_is_needed(self, settings):
         del settings.CONVEYOR
         assert found() == []

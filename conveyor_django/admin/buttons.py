@@ -53,14 +53,16 @@ def for_job(admin: Any, request: HttpRequest, job: Job) -> Buttons:
     return Buttons(main, more)
 
 
-def for_flow(admin: Any, request: HttpRequest, root: Job, failed: int) -> Buttons:
-    """`failed`: how many of its jobs failed by themselves."""
+def for_flow(admin: Any, request: HttpRequest, root: Job, failed: int, cancelled: int) -> Buttons:
+    """`failed`: how many of its jobs failed by themselves; those that were cancelled are retried with them."""
     main: list[Button] = []
     more: list[Button] = []
     if admin.has_retry_permission(request):
-        if failed:
-            label = ngettext("Retry %s failed", "Retry %s failed", failed) % grouped(failed)
-            main.append(Button(label, admin.link("retry_failed", root.pk), "main"))
+        if number := failed + cancelled:
+            label = ngettext("Retry %s failed", "Retry %s failed", number)
+            if cancelled:
+                label = ngettext("Retry %s failed or cancelled", "Retry %s failed or cancelled", number)
+            main.append(Button(label % grouped(number), admin.link("retry_failed", root.pk), "main"))
         more.append(Button(_("Run the whole flow again"), admin.link("retry_subtree", root.pk)))
     if _can_cancel(root) and admin.has_cancel_permission(request):
         main.append(Button(_("Cancel flow"), admin.link("cancel", root.pk), "danger"))

@@ -18,7 +18,7 @@ from conveyor_django.redaction import redact
 from .display import own_words
 
 CHUNK = 1_000  # jobs of one query
-CHUNK_WITH_PAYLOAD = 100
+CHUNK_WITH_PAYLOAD = 10  # each takes up to MAX_DATA_BYTES twice, and read into Python many times that
 _FIELDS = (
     *("id", "name", "job_id", "queue_name", "state", "parent_id", "root_id", "depth", "priority"),
     *("attempts_made", "max_attempts", "created_at", "run_at", "started_at", "finished_at"),

@@ -31,7 +31,8 @@ def place_of(job: Job) -> Place:
     hops = ["__".join(["parent"] * hop) + "_id" for hop in range(1, _HOPS + 1)]
     above = jobs.filter(pk=job.pk).values_list(*hops).first() or ()
     wanted = {job.root_id, *(pk for pk in above if pk)}
-    path = list(jobs.filter(pk__in=wanted).only("name", "state", "depth").order_by("depth"))
+    shown = jobs.only("name", "state", "depth", "pending_children", "failed_by", "fail_parent_on_child_failure")
+    path = list(shown.filter(pk__in=wanted).order_by("depth"))
     siblings = jobs.filter(parent=job.parent_id).only("name")
     before = siblings.filter(pk__lt=job.pk)
     count, ahead = _bounded(siblings), _bounded(before)

@@ -24,7 +24,7 @@ from conveyor_django.redaction import redact
 
 from ..base import inert
 from .ask import Question, ask
-from .edit import MAX_TEXT, DataForm, as_text
+from .edit import DataForm, as_text, is_too_large
 from .permissions import Permissions
 
 _OPTIONS = ("job_id", "delay", "priority", "attempts")
@@ -164,7 +164,7 @@ def _like(job: Job) -> dict[str, Any]:
 def _why_no_data(job: Job) -> str:
     if redact(job.data) != job.data:
         return _("Its data are not copied: some of them are hidden.")
-    if len(as_text(job.data)) > MAX_TEXT:
+    if is_too_large(job.data):
         return _("Its data are not copied: they are too large for this page.")
     return ""
 

@@ -118,9 +118,15 @@ def _why_not(job: Job) -> str:
         return _("Only the data of a job that waits can be edited.")
     if redact(job.data) != job.data:
         return _("These data can't be edited here: some of them are hidden, and would be overwritten.")
-    if len(as_text(job.data)) > MAX_TEXT:
+    if is_too_large(job.data):
         return _("These data are too large to be edited here.")
     return ""
+
+
+def is_too_large(data: Any) -> bool:
+    """A browser sends two characters for the end of a line."""
+    text = as_text(data)
+    return len(text) + text.count("\n") > MAX_TEXT
 
 
 def as_text(data: Any) -> str:

@@ -63,6 +63,11 @@ JOB_VERBS = {
 }
 
 
+_RETRY_BOTH = ngettext_lazy(
+    "Retry %(shown)s failed or cancelled job?", "Retry %(shown)s failed or cancelled jobs?", "number"
+)
+
+
 class JobVerbViews(Permissions):
     def verb_urls(self) -> list[URLPattern]:
         info = f"{self.opts.app_label}_{self.opts.model_name}"
@@ -103,9 +108,12 @@ class JobVerbViews(Permissions):
                 "%s of its jobs is active: cancel it first", "%s of its jobs are active: cancel them first", active
             )
             return self._refuse(request, job, text % grouped(active))
+        asked = chosen.question or verb.question
+        if chosen.touches is tree.FAILED and tree.count(job, tree.CANCELLED, 1):
+            asked = _RETRY_BOTH
         button = chosen.button or verb.button
         question = Question(
-            title=verbs.said(chosen.question or verb.question, number, MAX_COUNT),
+            title=verbs.said(asked, number, MAX_COUNT),
             lines=[_name(job), str(chosen.effect or verb.effect)],
             button=button,
             back=safe_next(request) or self.link("change", job.pk),

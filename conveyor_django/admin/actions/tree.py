@@ -15,8 +15,9 @@ ALL = Q()
 UNDONE = Q(state__in=sorted(UNFINISHED))
 DONE = Q(state__in=sorted(FINISHED))
 ACTIVE = Q(state=JobState.ACTIVE)
+CANCELLED = Q(state=JobState.CANCELLED)
 # those that failed through a child reopen with it
-FAILED = Q(state=JobState.FAILED, failed_by__isnull=True) | Q(state=JobState.CANCELLED)
+FAILED = Q(state=JobState.FAILED, failed_by__isnull=True) | CANCELLED
 
 
 def count(job: Job, which: Q, bound: int) -> int:

@@ -21,7 +21,7 @@ from .details import read_details
 from .nodes import GROUPED, Group, Node, group_of, id_of
 from .outline import Entry, outline, sample_of
 from .paths import paths
-from .reasons import reasons_of
+from .reasons import Reasons, reasons_of
 from .rows import Link, Row, Rows
 from .sources import Source, counts_of, source_of
 from .timeline import Axis
@@ -125,10 +125,17 @@ class Flow:
             "bar": bar(self._counts, self.size, _BAR) if self.size else [],
             "counts": list(self._states()),
             "reasons": reasons,
-            "failed_itself": reasons.itself if reasons else 0,
+            "failed_itself": self._failed_itself(reasons),
+            "cancelled": self._counts[JobState.CANCELLED],
             "first_failed": self._link("flow", reasons.first) if reasons and reasons.first else "",
             "summary": self._summary(finished),
         }
+
+    def _failed_itself(self, reasons: Reasons | None) -> int:
+        if reasons is None or not reasons.is_capped:
+            return reasons.itself if reasons else 0
+        failed = Job.objects.using(self._using).filter(root=self.root.pk, state=JobState.FAILED, failed_by=None)
+        return failed.order_by().count()  # the index of failed jobs finds them
 
     def _states(self) -> Iterable[Count]:
         for state in (_BAR[0], _BAR[1], *_BAR[2:]):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.template.defaultfilters import date
@@ -81,7 +81,10 @@ class Axis:
         return max(_DAY, timedelta(days=round(span / _LABELS / _DAY)))
 
     def _round_times(self, step: timedelta) -> Iterator[datetime]:
-        midnight = timezone.localtime(self.start).replace(hour=0, minute=0, second=0, microsecond=0)
+        """By the clock at the start: where clocks change meanwhile, none comes twice or is left out."""
+        start = timezone.localtime(self.start)
+        wall = start.replace(tzinfo=UTC)
+        midnight = start.astimezone(UTC) - (wall - wall.replace(hour=0, minute=0, second=0, microsecond=0))
         moment = midnight + -(-(self.start - midnight) // step) * step
         until = self.start + (self.end - self.start) * _ROOM
         while moment <= until:

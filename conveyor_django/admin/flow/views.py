@@ -70,7 +70,7 @@ class FlowViews(ReadOnlyAdmin):
         return get_conditional_response(request, etag=etag, response=response) or response
 
     def _steering(self, request: HttpRequest, root: Job, shown: dict[str, Any]) -> dict[str, Any]:
-        buttons = for_flow(self, request, root, shown["failed_itself"])
+        buttons = for_flow(self, request, root, shown["failed_itself"], shown["cancelled"])
         return {"buttons": buttons, "return_url": self.link("flow", root.pk)}
 
     def _refused(self, request: HttpRequest) -> HttpResponse | None:
@@ -80,7 +80,7 @@ class FlowViews(ReadOnlyAdmin):
 
     def _job_and_root(self, request: HttpRequest, pk: UUID) -> tuple[Any, Any]:
         jobs = self.get_queryset(request).only(
-            "name", "queue_name", "state", "parent_id", "root_id", "created_at", "finished_at"
+            *("name", "queue_name", "state", "parent_id", "root_id", "created_at", "finished_at", "pending_children")
         )
         job: Job = get_object_or_404(jobs, pk=pk)
         return job, get_object_or_404(jobs, pk=job.root_id) if job.parent_id else job
