@@ -27,7 +27,7 @@ class TestInABrowser(BrowserTestCase):
         Job.objects.filter(pk=root.pk).update(failed_by=child.pk, failed_reason=f"child {child.pk} failed: KeyError")
         self.open(JOBS)
         self.follow(self.browser.find_element(By.LINK_TEXT, "monthly-report"))
-        self.follow(self.browser.find_element(By.LINK_TEXT, "Through a child"))
+        self.follow(self.browser.find_element(By.LINK_TEXT, "render-statement"))
         assert "KeyError: 'iban'" in self.find(".cv-why").text
         assert self.find(".cv-steps").text.startswith("Failed\nmonthly-report")
         self.follow(self.find("form[action$='/retry/'] button"))

@@ -124,8 +124,8 @@ def test_a_failure_through_a_child_leads_there(page):
     child = JobFactory(state="failed", parent=parent)
     Job.objects.filter(pk=parent.pk).update(failed_by=child.pk, failed_reason=f"child {child.pk} failed: no orders")
     response = page(parent)
-    assert re.search(rf'<a href="{JOBS}{child.pk}/change/">Through a child</a>', response.text_shown)
-    assert "Why it failed Through a child no orders" in words(response)
+    assert re.search(rf'Through a child: <a href="{JOBS}{child.pk}/change/">{child.name}</a>', response.text_shown)
+    assert f"Why it failed Through a child: {child.name} no orders" in words(response)
 
 
 def test_of_a_long_history_the_end_is_shown(page, monkeypatch):

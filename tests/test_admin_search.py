@@ -329,8 +329,8 @@ def test_the_primary_key_finds_what_was_added_lately(admin_client, statistics, l
     with capturing() as sent:
         assert len(rows(admin_client.get(JOBS, {"added": "hour", "level": level}))) == 50
     found = [plan_of(each) for each in sent if " >= " in each.statement]
-    assert len(found) == 6  # to count the newest, those of each unfinished state, and to show
-    indexes = {*indexes, *(f"conveyor_job_{state}" for state in ("waiting", "delayed", "active", "parents"))}
+    assert len(found) == 7  # to count the newest, those of each state with an index, and to show
+    indexes = {*indexes, *(f"conveyor_job_{state}" for state in ("waiting", "delayed", "active", "parents", "failed"))}
     for plan in found:
         assert plan.found_by, plan.shown
         assert {index.rstrip("*") for index in plan.found_by} <= indexes, plan.shown  # of one state: the whole index

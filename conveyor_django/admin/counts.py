@@ -12,8 +12,9 @@ from conveyor_django.states import UNFINISHED, JobState
 
 from .display import grouped
 
-LOOK = 10_000  # newest jobs that are counted, and jobs in each unfinished state
+LOOK = 10_000  # newest jobs that are counted, and jobs in each state that has an index
 KEPT = 5  # seconds
+_INDEXED = sorted({*UNFINISHED, JobState.FAILED})
 
 
 class Number(NamedTuple):
@@ -42,14 +43,14 @@ def _count(jobs: QuerySet[Any], where: Q, *, is_flow: bool) -> dict[str, Number]
     row = looked_at.aggregate(looked_at=Count("pk"), **columns)
     more = row["looked_at"] >= LOOK
     counts = {state.value: Number(row[f"in_{number}"], more) for number, state in enumerate(JobState)}
-    for state in sorted(UNFINISHED):  # always, so that a page takes as many statements for any number of jobs
+    for state in _INDEXED:  # always, so that a page takes as many statements for any number of jobs
         indexed = _count_by_index(jobs, state, where)
         counts[state] = max(counts[state], indexed) if indexed.more else indexed
     return counts | {"": _total(counts)}
 
 
 def _count_by_index(jobs: QuerySet[Any], state: str, where: Q) -> Number:
-    """The unfinished states have indexes that hold nothing else."""
+    """These states have indexes that hold nothing else."""
     row = jobs.filter(state=state).order_by()[:LOOK].aggregate(rows=Count("pk"), found=Count("pk", filter=where))
     return Number(row["found"], row["rows"] >= LOOK)
 

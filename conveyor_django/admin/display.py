@@ -46,14 +46,19 @@ def own_words(job: Any, reason: str) -> str:
     return redact_text(_CHILDREN.sub("", reason, count=1) if job.failed_by else reason)
 
 
-def short_reason(job: Any) -> SafeString | str:
-    """The first line, for a row with the annotation `short_reason`; nothing for a job that didn't fail."""
+def short_reason(job: Any, child: str = "") -> SafeString | str:
+    """The first line, for a row with the annotation `short_reason`; nothing for a job that didn't fail.
+
+    `child`: the name of the one that it failed through, where that is known.
+    """
     if job.state != JobState.FAILED:
         return ""
     text = own_words(job, job.short_reason).strip().split("\n", 1)[0][:MAX_REASON]
     if not job.failed_by:
         return format_html('<span class="cv-reason">{}</span>', text)
-    return format_html('<span class="cv-reason"><b class="cv-failed">{}</b> {}</span>', _("Through a child:"), text)
+    through = _("Through a child:")
+    said = f"{child}, {text}" if child else text
+    return format_html('<span class="cv-reason"><b class="cv-failed">{}</b> {}</span>', through, said)
 
 
 def grouped(number: int) -> str:

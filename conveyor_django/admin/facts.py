@@ -34,7 +34,7 @@ def _times(job: Job, now: datetime) -> Iterator[Fact]:
     yield _("Latest start"), moment(job.started_at)
     yield _("Finished"), moment(job.finished_at)
     span = ran(job, now)
-    yield _("Ran"), "–" if span is None else duration(span)
+    yield _("Ran, last attempt") if job.attempts_made > 1 else _("Ran"), "–" if span is None else duration(span)
     yield _("In all"), duration(in_flow(job, now))
 
 

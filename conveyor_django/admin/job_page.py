@@ -56,7 +56,7 @@ def job_page(job: Job, link: Link, *, with_payload: bool, log_before: int | None
         "result": payload("result", job.return_value) if with_payload and is_completed else None,
         "progress": _progress(job),
         "reason": own_words(job, job.failed_reason),
-        "failed_by_url": link("change", job.failed_by) if job.failed_by else "",
+        **_failed_by(job, link),
         "attempts": attempts,
         # of the job itself, unless its latest attempt shows the same
         "traceback": _traceback(job) if job.stacktrace != attempts.stacktrace else [],
@@ -91,7 +91,9 @@ def headline(job: Job, now: datetime) -> str:
             return _("until %s") % moment(job.run_at)
         case JobState.WAITING:
             return _("added %s ago") % duration(in_flow(job, now))
-    return _("ran %s") % duration(span) if span is not None else ""
+    if span is None:
+        return ""
+    return (_("ran %s in its last attempt") if job.attempts_made > 1 else _("ran %s")) % duration(span)
 
 
 def _progress(job: Job) -> Progress | None:
@@ -125,6 +127,13 @@ def _hold(job: Job, place: Place, link: Link) -> dict[str, Any]:
     if hold is None or hold.parent is None:
         return {"hold": hold}
     return {"hold": hold, "hold_mark": mark(hold.parent.state), "hold_url": link("change", hold.parent.pk)}
+
+
+def _failed_by(job: Job, link: Link) -> dict[str, Any]:
+    """Nothing where the child has gone."""
+    children = Job.objects.using(job._state.db).filter(pk=job.failed_by) if job.failed_by else Job.objects.none()
+    found = children.values_list("job_id", "name").first()
+    return {"failed_by": found[0] or found[1], "failed_by_url": link("change", job.failed_by)} if found else {}
 
 
 def _place(job: Job, place: Place, link: Link) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from conveyor_django.states import JobState
 from .changelist import MAX_COUNT
 from .display import age, duration, sign
 from .overview_flows import FailedFlow, FlowRow, read_flows
-from .overview_queues import MAX_FAILURES, QueueRow, Samples, WorkerRow, read_queues, read_samples, read_workers
+from .overview_queues import QueueRow, Samples, WorkerRow, read_queues, read_samples, read_workers
 from .overview_rates import DAY, HOUR, Rate, read_rates
 from .sparkline import sparkline
 
@@ -163,10 +163,7 @@ def _figures(
     whole = whole_of(rates.values())
     finished = _("%(number)s %(within)s") % {"number": number(whole.finished), "within": within}
     yield _("Finished per minute"), number(whole.last_minute), "", finished
-    note = percent(whole.failure_share)
-    if JobState.FAILED in capped:
-        note = _("of the last %d failed attempts") % MAX_FAILURES
-    yield JobState.FAILED.label, values[JobState.FAILED], note, within
+    yield JobState.FAILED.label, values[JobState.FAILED], percent(whole.failure_share), within
     most = whole.took(0.95, waiting=True)
     under = _("95 %% under %s") % duration(most) if most is not None else _("nothing finished %s") % within
     yield _("Waited, median"), _took(whole.took(0.5, waiting=True)), "", under
@@ -241,8 +238,9 @@ def _queue(queue: QueueRow, samples: Samples, rate: Rate | None, now: datetime, 
         "is_paused": queue.paused_at is not None,
         "bar": bar(queue.counts, queue.counts.total(), _COLUMNS),
         "cells": [
-            (state.value, state.label, queue.counts[state], number(queue.counts[state], is_capped=state in capped))
+            (state.value, state.label, count, number(count, is_capped=count > 0 and state in capped))
             for state in _COLUMNS
+            for count in [queue.counts[state]]
         ],
         "oldest": duration(now - queue.oldest) if queue.oldest else "",
         "sparkline": sparkline(rate),

@@ -1,5 +1,6 @@
 """How long a job ran, as far as its row says."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from conveyor_django.models import Job
@@ -13,6 +14,13 @@ def ran(job: Job, now: datetime) -> timedelta | None:
     if job.state == JobState.ACTIVE:
         return now - job.started_at
     return job.finished_at - job.started_at if job.finished_at else None
+
+
+def ran_before(job: Job, attempts: Iterable[tuple[datetime | None, datetime]]) -> timedelta:
+    """In the attempts before the latest one, of those that failed: when each began and ended."""
+    latest = job.started_at
+    spans = [end - start for start, end in attempts if start and latest and start < latest]
+    return sum(spans, timedelta())
 
 
 def in_flow(job: Job, now: datetime) -> timedelta:

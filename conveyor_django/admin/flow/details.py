@@ -1,7 +1,7 @@
 """What the rows of a page need besides the outline: three statements for the jobs that are shown."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ class Details:
     jobs: dict[UUID, Any]  # with `short_reason` and `has_children`
     attempts: dict[UUID, list[Attempt]]  # that failed
     progress: dict[UUID, int]  # in per cent
+    names: dict[UUID, str]  # of the children that others failed through
     queues: Queues
     twins: frozenset[tuple[UUID | None, str]]  # parent and name of siblings that need telling apart
 
@@ -36,9 +37,18 @@ def read_details(using: str, ids: Collection[UUID], now: datetime) -> Details:
         jobs,
         _attempts(using, ids),
         _progress(using, active),
+        _names(using, {job.failed_by for job in jobs.values() if job.failed_by}, jobs),
         Queues(using, {job.queue_name for job in jobs.values()}, now),
         frozenset(twin for twin, count in names.items() if count > 1),
     )
+
+
+def _names(using: str, wanted: Collection[UUID], shown: Mapping[UUID, Any]) -> dict[UUID, str]:
+    others = [pk for pk in wanted if pk not in shown]
+    found = {pk: shown[pk] for pk in wanted if pk in shown}
+    if others:
+        found |= Job.objects.using(using).only("name", "job_id").in_bulk(others)
+    return {pk: job.job_id or job.name for pk, job in found.items()}
 
 
 def _attempts(using: str, ids: Collection[UUID]) -> dict[UUID, list[Attempt]]:

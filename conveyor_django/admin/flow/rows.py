@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.safestring import SafeString
@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from conveyor_django.states import JobState
 
 from ..display import clock, duration, grouped, icon, mark, short_reason
-from ..spans import in_flow, ran
+from ..spans import in_flow, ran, ran_before
 from .details import Details
 from .nodes import Group, Node
 from .outline import Entry
@@ -95,7 +95,10 @@ class Rows:
         job = self.details.jobs[node.pk]
         node = node._replace(state=job.state, started_at=job.started_at, finished_at=job.finished_at)
         above = self.details.jobs.get(node.parent_id) if node.parent_id else None
+        attempts = self.details.attempts.get(node.pk, [])
         span = ran(job, self.now)
+        if span is not None:
+            span += ran_before(job, attempts)
         row = Row(node.key, entry.level, job.state, job.name, url=self.link("change", node.pk))
         if job.has_children:
             row.toggle = self.view.toggled(node.key, is_open=entry.is_open)
@@ -106,17 +109,16 @@ class Rows:
             row.hint = job.job_id or str(job.pk)[-12:]
         row.queue = "" if above and above.queue_name == job.queue_name else job.queue_name
         self._say_state(row, job)
-        row.reason = short_reason(job)
+        row.reason = short_reason(job, self.details.names.get(job.failed_by, ""))
         row.time = clock(in_flow(job, self.now) if span is None else span)
         row.time_is_quiet = span is None or job.state == JobState.WAITING_CHILDREN
-        attempts = self.details.attempts.get(node.pk, [])
         is_parent = job.has_children
         row.shapes = (
             parent_shapes(self.axis, node, attempts)
             if is_parent
             else list(job_shapes(self.axis, node, attempts, job.run_at))
         )
-        row.said = ", ".join(self._in_words(job))
+        row.said = ", ".join(self._in_words(job, span))
         return row
 
     def _say_state(self, row: Row, job: Any) -> None:
@@ -133,12 +135,14 @@ class Rows:
         elif job.state == JobState.WAITING and not self.details.queues.is_served(job.queue_name):
             row.word, row.word_state = _("No worker"), "late"
 
-    def _in_words(self, job: Any) -> Iterator[str]:
+    def _in_words(self, job: Any, span: timedelta | None) -> Iterator[str]:
         """For who doesn't see the timeline."""
-        until = job.started_at or job.finished_at or self.now
-        yield _("waited %s") % duration(until - job.created_at)
-        if (span := ran(job, self.now)) is not None:
+        yield _("waited %s") % duration(in_flow(job, self.now) - (span or timedelta()))
+        if span is not None and job.attempts_made > 1:
+            yield _("ran %(time)s in %(count)d attempts") % {"time": duration(span), "count": job.attempts_made}
+        elif span is not None:
             yield _("ran %s") % duration(span)
+        yield str(JobState(job.state).label).lower()
 
     def _group(self, entry: Entry, group: Group) -> Row:
         label = str(JobState(group.state).label).lower()
