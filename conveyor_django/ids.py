@@ -1,5 +1,6 @@
 """Job ids: UUIDv7, strictly ascending within a process, so that an id's order is the order of adding."""
 
+import os
 import threading
 import time
 from datetime import datetime
@@ -29,6 +30,16 @@ def new_ids(count: int) -> list[UUID]:
             _last_ms = now_ms
         _last = base + count - 1
     return [UUID(int=base + offset) for offset in range(count)]
+
+
+def _begin_anew() -> None:
+    """In a forked process: what is above the last id is not its own, even if the clock goes back."""
+    global _last, _last_ms
+    _last = _last_ms = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def new_id() -> UUID:

@@ -322,6 +322,7 @@ class TestRunWorkerRefuses:
         ("arguments", "words"),
         [
             (["--concurrency", "0"], "--concurrency must be 1 or more, not 0"),
+            (["--concurrency", "3000000000", "--processes", "2"], "--concurrency must be at most 2147483647"),
             (["--processes", "-1"], "--processes must be 1 or more, not -1"),
             (["--max-jobs", "0"], "--max-jobs must be 1 or more, not 0"),
             (["--max-jobs-per-process", "0"], "--max-jobs-per-process must be 1 or more, not 0"),

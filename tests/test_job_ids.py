@@ -1,5 +1,7 @@
 """`job_id`: a custom id, unique in its queue while the row exists, compared exactly, whoever adds at the same time."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -317,3 +319,21 @@ def test_removed_and_added_again_and_again():
     assert len(added) == 20
     assert isinstance(taken, int)
     assert len(set(added)) <= taken + 1
+
+
+def test_forked_processes_make_ids_of_their_own_when_the_clock_goes_back():
+    script = """
+import os, time
+from unittest import mock
+from conveyor_django.ids import new_id
+new_id()
+past = time.time_ns() - 10**9
+for _ in range(2):
+    if os.fork() == 0:
+        with mock.patch("time.time_ns", return_value=past):
+            print(new_id(), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert len(set(made)) == 2

@@ -121,6 +121,31 @@ def test_a_delayed_job_starts_long_before_the_next_poll():
             add(delay=0.1).wait_until_finished(PATIENCE)  # not announced, so soon after
 
 
+@notices
+@pytest.mark.usefixtures("no_polls")
+def test_delays_that_the_worker_makes_itself_are_kept_without_a_poll(settings):
+    """By a retry, by a parent that is released, and by whoever changes a delay."""
+    settings.CONVEYOR = {"HEARTBEAT_INTERVAL": 600, "HEARTBEAT_TIMEOUT": 3600}  # it would look, too
+    tries = []
+
+    @processor("woken", "fails-once", attempts=2, backoff={"type": "fixed", "delay": 0.3})
+    def fails_once(job):
+        tries.append(job.attempts_made)
+        if len(tries) == 1:
+            raise ValueError("once")
+
+    with working("woken", poll_interval=NEVER):
+        add().wait_until_finished(PATIENCE)
+        retried = Queue("woken").add("fails-once")
+        assert retried.wait_until_finished(PATIENCE).state == "completed"
+        child = {"name": "child", "queue_name": "woken"}
+        flow = FlowProducer().add({"name": "p", "queue_name": "woken", "opts": {"delay": 0.3}, "children": [child]})
+        assert Job.objects.get(pk=flow.job.id).wait_until_finished(PATIENCE).state == "completed"
+        later = add(delay=3600)
+        later.change_delay(0.3)
+        assert later.wait_until_finished(PATIENCE).state == "completed"
+
+
 @listens
 def test_waiting_children_are_announced_and_their_parent_is_not(listener):
     FlowProducer().add({"name": "p", "queue_name": "p", "children": [{"name": "c", "queue_name": "c"}]})

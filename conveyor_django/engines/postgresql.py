@@ -34,15 +34,20 @@ _AUTOVACUUM = {
 _throttle = Throttle(seconds=0.02)
 
 
+def _code(error: BaseException) -> str | None:
+    """As psycopg says it, or psycopg 2."""
+    return getattr(error.__cause__, "sqlstate", None) or getattr(error.__cause__, "pgcode", None)
+
+
 class PostgresEngine(Engine):
     lock_clause = "FOR NO KEY UPDATE"  # doesn't block the insert of children, as FOR UPDATE would
     skip_locked_clause = "FOR NO KEY UPDATE SKIP LOCKED"
 
     def is_conflict(self, error: DatabaseError | InterfaceError) -> bool:
-        return getattr(error.__cause__, "sqlstate", None) in _CONFLICTS
+        return _code(error) in _CONFLICTS
 
     def is_outage(self, error: DatabaseError | InterfaceError) -> bool:
-        return super().is_outage(error) or getattr(error.__cause__, "sqlstate", None) == _READ_ONLY
+        return super().is_outage(error) or _code(error) == _READ_ONLY
 
     def limit_idle_transactions(self, seconds: float | None) -> None:
         limit = "DEFAULT" if seconds is None else int(seconds * 1000)

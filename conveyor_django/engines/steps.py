@@ -59,6 +59,8 @@ class Steps:
         return not self.connection.in_atomic_block
 
     def has_waiting(self, queue_names: Collection[str] | None) -> bool:
+        if queue_names is not None and not queue_names:
+            return False  # MariaDB takes no empty list
         only = "" if queue_names is None else f"AND queue_name IN ({sql.marks(queue_names)})"
         with self.connection.cursor() as cursor:
             cursor.execute(

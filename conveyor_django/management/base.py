@@ -1,5 +1,7 @@
 """What the commands share: the database they are for, and errors that say what to do."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +36,13 @@ class ConveyorCommand(BaseCommand):
         using = chosen_database(options["database"])
         with explained_errors(using):
             self.act(using, terminal, **options)
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except BrokenPipeError:  # who read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+            sys.exit(1)
 
     def act(self, using: str, terminal: Terminal, **options: Any) -> None:
         raise NotImplementedError

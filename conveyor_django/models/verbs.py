@@ -81,13 +81,13 @@ class JobVerbs:
         """
         for pause in self._pauses_until_finished(timeout):
             time.sleep(pause)
-            self.refresh_from_db()
+            self.refresh_from_db(using=self._alias())
         return self  # type: ignore[return-value]
 
     async def await_until_finished(self, timeout: float | timedelta) -> "Job":
         for pause in self._pauses_until_finished(timeout):
             await asyncio.sleep(pause)
-            await self.arefresh_from_db()
+            await self.arefresh_from_db(using=self._alias())
         return self  # type: ignore[return-value]
 
     def _pauses_until_finished(self, timeout: float | timedelta) -> Iterator[float]:

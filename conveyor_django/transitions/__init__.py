@@ -18,7 +18,7 @@ from .promote import next_due, promote, promote_due, promote_queue, promote_some
 from .remove import remove, remove_some
 from .rescue import declare_dead, give_back, rescue_stalled
 from .retry import retry, retry_some
-from .tidy import tidy
+from .tidy import tidy, tidy_some
 from .turn import Done, claim, finish, turn
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "retry",
     "retry_some",
     "tidy",
+    "tidy_some",
     "turn",
     "unpaused",
     "update_data",

@@ -43,6 +43,7 @@ def change_delay(using: str, ids: Iterable[UUID], seconds: float) -> None:
     def change(work: Work, job: Job) -> None:
         if job.state == JobState.DELAYED:
             work.set(job, run_at=work.now + timedelta(seconds=seconds))
+            work.news.wake(job.queue_name)  # it may be the next one now
         elif job.state == JobState.WAITING_CHILDREN:
             work.set(job, delay=seconds, run_at=None)
         else:

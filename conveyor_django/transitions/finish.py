@@ -42,7 +42,7 @@ def _apply(work: Work, worker: UUID, report: Report) -> bool:
     if report.progress is not None:
         work.set(job, progress=report.progress[0])
     for line in report.log_lines:
-        work.record(JobLog(job=job, text=line, created_at=work.now))
+        work.record(JobLog(job_id=job.pk, text=line, created_at=work.now))
     if report.outcome is not None:
         _end_attempt(work, job, report.outcome)
     return True
@@ -65,7 +65,7 @@ def _fail_attempt(work: Work, job: Job, outcome: Failed) -> None:
     reason, stacktrace = clean_text(outcome.reason, MAX_REASON), clean_text(outcome.stacktrace)
     work.record(
         JobError(
-            job=job,
+            job_id=job.pk,  # a router is not asked about it
             attempt=job.attempts_made,
             reason=reason,
             stacktrace=stacktrace,

@@ -1,5 +1,7 @@
 """Deferred removals: `remove_on_complete` and `remove_on_fail`, in slices, so that nobody waits for 100,000 deletes."""
 
+import math
+import time
 from collections.abc import Iterable
 from functools import partial
 from uuid import UUID
@@ -19,15 +21,41 @@ _UNREAD = Q(parent=None) | Q(parent__state=JobState.COMPLETED)  # by the parent:
 
 def tidy(using: str) -> int:
     """Remove what is due and can go now; returns how many rows went. What can't go yet is looked at again."""
+    return tidy_some(using, None, math.inf)[0]
+
+
+def tidy_some(using: str, after: UUID | None, seconds: float) -> tuple[int, UUID | None]:
+    """For so many seconds, of the jobs above `after`; returns also where to go on, None at the end."""
     engine = get_engine(using)
     taken = 0
-    after: UUID | None = None
+    until = time.monotonic() + seconds
     # first by what is the same for all: for the order of ids alone, SQLite would read the whole table
     due = Job.objects.using(using).filter(removal_due=True).order_by("removal_due", "pk")
     while ids := list((due.filter(pk__gt=after) if after else due).values_list("pk", flat=True)[:_PAGE]):
-        after = ids[-1]
-        taken += sum(_tidy_one(engine, job_id) for job_id in ids)
-    return taken
+        alone = engine.transact(partial(_remove_alone, engine, ids))
+        taken += len(alone)
+        for after in ids:
+            taken += 0 if after in alone else _tidy_one(engine, after)
+            if time.monotonic() >= until:
+                return taken, after
+    return taken, None
+
+
+def _remove_alone(engine: Engine, ids: list[UUID]) -> set[UUID]:
+    """Those of them without parent and children, which are most: at once, but for what others are at."""
+    rows = engine.lock_jobs(ids, skip_locked=True)
+    parents = set(Job.objects.using(engine.using).filter(parent__in=rows).values_list("parent_id", flat=True))
+    alone = {pk for pk, job in rows.items() if job.parent_id is None and pk not in parents and _is_wanted(job)}
+    engine.delete_jobs(sorted(alone))
+    return alone
+
+
+def _is_wanted(job: Job) -> bool:
+    if not job.removal_due or job.pending_children:
+        return False
+    if job.state == JobState.COMPLETED:
+        return job.remove_on_complete
+    return job.state in UNSUCCESSFUL and job.remove_on_fail
 
 
 def _tidy_one(engine: Engine, job_id: UUID) -> int:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from conveyor_django.engines import get_engine
 from conveyor_django.models import Job, QueueState
 
-from .maintenance import tidy_up
+from .maintenance import Removals
 
 
-def has_work(using: str, queue_names: Sequence[str] | None) -> bool:
+def has_work(using: str, queue_names: Sequence[str] | None, removals: Removals | None = None) -> bool:
     """Waiting or due jobs in queues that aren't paused, or active ones in any.
 
-    Deferred removals are done on the way.
+    Deferred removals are done on the way, and are work while there are more than can be done in a moment.
     """
     jobs = Job.objects.using(using)
     if queue_names is not None:
@@ -23,5 +23,4 @@ def has_work(using: str, queue_names: Sequence[str] | None) -> bool:
     waiting, *others = (part.values("pk") for part in (open_.waiting(), due, jobs.active()))
     if waiting.union(*others, all=True).exists():
         return True
-    tidy_up(using)
-    return False
+    return not (removals or Removals(using)).bite()

@@ -106,6 +106,11 @@ class Ledger:
         """Whether something waits to be written."""
         return bool(self._entries)
 
+    @property
+    def may_delay(self) -> bool:
+        """Whether what waits to be written may leave a delayed job: a retry, or a parent with a delay of its own."""
+        return any(not isinstance(entry.outcome, Completed) or entry.report.parent_id for entry in self._entries)
+
     def long_running(self, seconds: float) -> int:
         """How many hold their slots for longer than that."""
         before = time.monotonic() - seconds

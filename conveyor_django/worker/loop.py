@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db import Error, reset_queries
+from django.db import Error, connections, reset_queries
 
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
@@ -23,7 +23,7 @@ from .heartbeat_file import LifeSign
 from .idle import has_work
 from .lease import Lease
 from .ledger import GATHER, Ledger
-from .maintenance import maintenance
+from .maintenance import Removals, maintenance
 from .outage import StillAway, through_outages
 from .pulse import Pulse
 from .shares import Shares
@@ -77,6 +77,8 @@ class Loop:
         self._claimed: list[tuple[str, Place]] = []  # in this turn: queue and place, whatever becomes of the instances
         self._started = 0
         self._clock = DueClock(config.using)
+        self._removals = Removals(config.using)
+        self._may_have_delayed = False  # by what ended since it last rested
         self._suspects: list[Attempt] = []  # leased, and not to begin while others wait to
         self._begun, self._begun_at = 0, 0.0  # how many attempts had begun when it was looked at last
         self._worked_at = time.monotonic()  # when there was work last
@@ -123,6 +125,7 @@ class Loop:
     def _turn(self, max_jobs: int | None) -> bool:
         """Settle and claim, at once; whether there may be more to do right now."""
         reset_queries()
+        self._close_stale_connections()
         if self._retiring:
             self._give_back_unstarted()
         self._recall_stuck()
@@ -134,17 +137,28 @@ class Loop:
         claiming = self._claiming(max_jobs)
         began = time.monotonic()
         self._claimed = []
+        self._may_have_delayed |= self._ledger.may_delay
         self._ledger.write(worker, claiming, partial(self._begin, worker))
         self._wants_more = claiming is not None and len(self._claimed) < claiming.limit
         if claiming:
             self._shares.note(claiming.limit, claiming.rooms, [queue_name for queue_name, _ in self._claimed])
             self._bookmarks.note(claiming, self._claimed, time.monotonic() - began)
         self._begin_suspects()
+        if self._may_have_delayed and not self._claimed:  # before it rests; while it is busy it looks often anyway
+            self._may_have_delayed = False
+            self._clock.doubt()
         self._clock.look(self._wake.heard)
         if self._clock.is_due() or self._ledger.has_entries:
             return True
         # what this turn released is among what it could claim; only elsewhere there may be more
         return bool(self._wants_more and claiming and (len(claiming.rooms) > 1 or claiming.after))
+
+    def _close_stale_connections(self) -> None:
+        """Of other databases, which receivers of signals may use: nothing else in this thread looks after them."""
+        for connection in connections.all(initialized_only=True):
+            if connection.alias != self._config.using:
+                with suppress(Error):
+                    connection.close_if_unusable_or_obsolete()
 
     def _claiming(self, max_jobs: int | None) -> Claiming | None:
         busy = len(self._ledger.busy)
@@ -208,7 +222,7 @@ class Loop:
             return False
         if self._retiring or (max_jobs is not None and self._started >= max_jobs):
             return True
-        return until_idle and not has_work(self._config.using, self._config.queue_names)
+        return until_idle and not has_work(self._config.using, self._config.queue_names, self._removals)
 
     def _pause(self) -> float:
         poll = self._config.poll_interval

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from django.db import Error, close_old_connections, connections
+from django.db import Error, close_old_connections, connections, reset_queries
 
 from conveyor_django.outcomes import Ending
 
@@ -70,6 +70,7 @@ class Threads:
                 self._retire(attempt, ending)
                 return False
             _close_stale_connections()
+            reset_queries()  # of DEBUG
             self._slots.release(attempt)
             following = self._slots.take(in_loop=False)
             self._on_end(attempt, ending, following is not None)

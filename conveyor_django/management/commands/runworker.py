@@ -133,6 +133,9 @@ class Command(ConveyorCommand):
         return code
 
 
+_MOST = 2**31 - 1  # the column of a worker's concurrency
+
+
 def _check_options(options: dict[str, Any]) -> None:
     if (path := options["heartbeat_file"]) and not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
         raise CommandError(f"--heartbeat-file: can't write into the folder of {printable(path)}.")
@@ -140,6 +143,8 @@ def _check_options(options: dict[str, Any]) -> None:
         # some versions of argparse make an empty list of `--`
         if options[name] is not None and (options[name] == [] or options[name] < 1):
             raise CommandError(f"{_flag(name)} must be 1 or more, not {options[name]}.")
+        if options[name] is not None and options[name] > _MOST:
+            raise CommandError(f"{_flag(name)} must be at most {_MOST}, not {options[name]}.")
     for name in ("poll_interval", "shutdown_timeout"):
         if options[name] == [] or not (math.isfinite(options[name]) and options[name] >= 0):
             raise CommandError(f"{_flag(name)} must be a number of seconds, 0 or more, not {options[name]}.")
