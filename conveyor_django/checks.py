@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db import router
+from django.db import connections, router
 
 from . import registry
 from .conf import KNOWN, compiled, get_settings, user_settings
@@ -57,6 +57,12 @@ def _time_zone() -> Iterator[CheckMessage]:
     if not settings.USE_TZ:
         text = "USE_TZ is False: times of jobs are moments, which databases then don't store."
         yield _error("E006", text, "Write USE_TZ = True in settings.")
+    for alias in connections:
+        connection = connections[alias]
+        own = connection.settings_dict.get("TIME_ZONE")
+        if own and not connection.features.supports_timezones and router.allow_migrate_model(alias, Job):
+            text = f"DATABASES[{alias!r}]['TIME_ZONE'] is {own!r}: workers take times in it for UTC."
+            yield _error("E007", text, "Leave it out where jobs are stored.")
 
 
 def _unknown_keys(given: Mapping[str, Any]) -> Iterator[CheckMessage]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 from django.utils.module_loading import autodiscover_modules
@@ -15,6 +15,8 @@ from .options import NO_OPTIONS, Backoff, JobOptions
 
 Function = Callable[[Any], Any]
 BackoffFunction = Callable[[int, BaseException, Any], float]
+_F = TypeVar("_F", bound=Callable[..., Any])  # of the site: it keeps its own type
+_B = TypeVar("_B", bound=BackoffFunction)
 MODULE = "jobs"  # the module that autodiscovery looks for in each app
 
 
@@ -40,9 +42,7 @@ conflicts: list[tuple[Processor, Processor]] = []  # for the system check
 _backoffs: dict[str, BackoffFunction] = {}
 
 
-def processor(
-    queue_name: str, name: str | None = None, *, atomic: bool = False, **options: Any
-) -> Callable[[Function], Function]:
+def processor(queue_name: str, name: str | None = None, *, atomic: bool = False, **options: Any) -> Callable[[_F], _F]:
     """Register a function, sync or async, for one job name of a queue, or for all its other names.
 
     With `atomic` (sync functions only) what it writes to the jobs' database and the job's end are one transaction.
@@ -55,7 +55,7 @@ def processor(
         raise InvalidNode(f"atomic must be True or False, not {kind(atomic)}")
     defaults = JobOptions.of(options, "processor options")
 
-    def register(function: Function) -> Function:
+    def register(function: _F) -> _F:
         if atomic and is_async(function):
             raise InvalidNode("atomic is for sync functions: Django's transactions don't work in async code")
         new = Processor(queue_name, name, function, defaults, atomic)
@@ -69,11 +69,11 @@ def processor(
     return register
 
 
-def backoff(name: str) -> Callable[[BackoffFunction], BackoffFunction]:
+def backoff(name: str) -> Callable[[_B], _B]:
     """Register `function(attempt, error, job) -> seconds` as the backoff type `name`."""
     check_name(name, "backoff name")
 
-    def register(function: BackoffFunction) -> BackoffFunction:
+    def register(function: _B) -> _B:
         _backoffs[name] = function
         return function
 

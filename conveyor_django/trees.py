@@ -1,6 +1,6 @@
 """What producers hand in and get back: `FlowJob`, `FlowResult`, `JobSummary`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ class FlowJob:
     queue_name: str
     data: Any = field(default_factory=dict, repr=False)
     opts: JobOptions | Mapping[str, Any] | None = field(default=None, repr=False)
-    children: "Sequence[FlowJob | Mapping[str, Any]] | None" = field(default=(), repr=False)
+    children: "Iterable[FlowJob | Mapping[str, Any]] | None" = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,17 @@ class TestSettings:
             number, message, _ = only(found())
         assert (number, message) == ("E001", "CONVEYOR must be a dict, not list.")
 
+    def test_a_database_has_no_time_zone_of_its_own(self, monkeypatch):
+        monkeypatch.setitem(connection.settings_dict, "TIME_ZONE", "Europe/Berlin")
+        if connection.features.supports_timezones:
+            assert found() == []
+        else:
+            number, message, _ = only(found())
+            assert (number, message) == (
+                "E007",
+                "DATABASES['default']['TIME_ZONE'] is 'Europe/Berlin': workers take times in it for UTC.",
+            )
+
     @pytest.mark.parametrize(
         ("key", "hint"),
         [
