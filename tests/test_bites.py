@@ -74,6 +74,21 @@ def test_nobody_waits_for_all_of_them(monkeypatch):
     assert not has_work(USING, None, removals)
 
 
+def test_a_transaction_prunes_as_many_flows_as_have_some_thousand_rows(monkeypatch):
+    room = sys.modules["conveyor_django.transitions.remove"]
+    monkeypatch.setattr(room, "_MOST_ROWS", 7)
+    chunks, real = [], room._remove_some
+    monkeypatch.setattr(room, "_remove_some", lambda *given: chunks.append(len(given[2])) or real(*given))
+    for n, size in enumerate([1, 1, 20, 2, 2]):  # children; the newest are the first
+        names = [f"child-{n}-{m}" for m in range(size)]
+        add(node(f"root-{n}", *map(node, names)))
+        for name in (*names, f"root-{n}"):
+            finish(name)
+    assert transitions.queues.prune(USING, 0) == 31
+    assert chunks == [2, 1, 2]
+    assert not Job.objects.exists()
+
+
 def test_very_many_that_are_due_at_once_are_promoted_a_batch_at_a_time(monkeypatch):
     monkeypatch.setattr(sys.modules["conveyor_django.transitions.promote"], "_BATCH", 2)
     queue = Queue("q")

@@ -1,9 +1,11 @@
 """Jobs in a database that the site's router would not choose: what a worker records asks nobody."""
 
 import pytest
+from django.db import connection
 
 from conveyor_django import Queue, processor
 from conveyor_django.models import Job, JobError, JobLog
+from conveyor_django.worker.stale import close_stale_connections
 
 from .workers import work
 
@@ -44,3 +46,13 @@ def test_who_waits_for_a_job_looks_where_it_is_written(settings):
     job.cancel()
     settings.DATABASE_ROUTERS = [Replica()]
     assert job.wait_until_finished(5).state == "cancelled"
+
+
+def test_sessions_that_ended_are_closed_but_for_the_workers_own(monkeypatch):
+    connection.ensure_connection()
+    monkeypatch.setattr(connection, "errors_occurred", True)
+    monkeypatch.setattr(connection, "is_usable", lambda: False)
+    close_stale_connections(but="default")
+    assert connection.connection is not None
+    close_stale_connections()
+    assert connection.connection is None

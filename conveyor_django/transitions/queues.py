@@ -97,7 +97,7 @@ def prune(using: str, older_than: float, queue_name: str | None = None) -> int:
         roots = Job.objects.using(using).finished().filter(pk=F("root_id"), parent=None, finished_at__lte=before)
         return roots.in_queue(queue_name) if queue_name else roots
 
-    return remove_where(using, candidates, sparing=UNFINISHED, chunk=100)
+    return remove_where(using, candidates, sparing=UNFINISHED, chunk=100, are_roots=True)
 
 
 def _jobs(using: str, queue_name: str, states: Iterable[JobState]) -> JobQuerySet:

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import accumulate
 from uuid import UUID
+
+from django.db.models import Count
 
 from conveyor_django.engines import Engine, get_engine
 from conveyor_django.exceptions import InvalidJobState
@@ -16,6 +19,7 @@ from .work import Work
 
 ACTIVE = frozenset({JobState.ACTIVE})
 _CHUNK = 500
+_MOST_ROWS = 5_000  # of whole flows in one transaction, where each has fewer
 
 
 def remove(using: str, ids: Iterable[UUID], *, force: bool = False, must_exist: bool = True) -> int:
@@ -58,19 +62,31 @@ def remove_where(
     finished_parent: bool = False,
     chunk: int = _CHUNK,
     limit: int | None = None,
+    are_roots: bool = False,
 ) -> int:
     """Remove the jobs that `candidates` finds, a chunk a transaction; returns how many rows went.
 
     Ends after the chunk that reached `limit`. Left alone is a job whose subtree holds one in a state of `sparing`,
-    and with `finished_parent` one whose parent is unfinished.
+    and with `finished_parent` one whose parent is unfinished. Of roots no more make a chunk than have some thousand
+    rows below them.
     """
     engine = get_engine(using)
     taken = 0
     ids = list(candidates().order_by("-pk").values_list("pk", flat=True)[:chunk])  # parents before children
     while ids and (limit is None or taken < limit):
+        if are_roots:
+            ids = _as_many_as_fit(using, ids)
         taken += engine.transact(partial(_remove_some, engine, candidates, ids, sparing, finished_parent))
         ids = list(candidates().filter(pk__lt=ids[-1]).order_by("-pk").values_list("pk", flat=True)[:chunk])
     return taken
+
+
+def _as_many_as_fit(using: str, roots: list[UUID]) -> list[UUID]:
+    """At least one."""
+    jobs = Job.objects.using(using).filter(root__in=roots).order_by()
+    sizes = dict(jobs.values_list("root").annotate(Count("pk")))
+    rows = accumulate(sizes.get(pk, 0) for pk in roots)
+    return roots[: max(1, sum(number <= _MOST_ROWS for number in rows))]
 
 
 def _remove_some(

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db import Error, connections, reset_queries
+from django.db import Error, reset_queries
 
 from conveyor_django.exceptions import ConveyorError
 from conveyor_django.models import Job
@@ -27,6 +27,7 @@ from .maintenance import Removals, maintenance
 from .outage import StillAway, through_outages
 from .pulse import Pulse
 from .shares import Shares
+from .stale import close_stale_connections
 from .tally import Tally
 from .wakeup import WakeUp
 from .watch import Pace, Watch
@@ -125,7 +126,7 @@ class Loop:
     def _turn(self, max_jobs: int | None) -> bool:
         """Settle and claim, at once; whether there may be more to do right now."""
         reset_queries()
-        self._close_stale_connections()
+        close_stale_connections(but=self._config.using)  # receivers of signals may use others
         if self._retiring:
             self._give_back_unstarted()
         self._recall_stuck()
@@ -152,13 +153,6 @@ class Loop:
             return True
         # what this turn released is among what it could claim; only elsewhere there may be more
         return bool(self._wants_more and claiming and (len(claiming.rooms) > 1 or claiming.after))
-
-    def _close_stale_connections(self) -> None:
-        """Of other databases, which receivers of signals may use: nothing else in this thread looks after them."""
-        for connection in connections.all(initialized_only=True):
-            if connection.alias != self._config.using:
-                with suppress(Error):
-                    connection.close_if_unusable_or_obsolete()
 
     def _claiming(self, max_jobs: int | None) -> Claiming | None:
         busy = len(self._ledger.busy)

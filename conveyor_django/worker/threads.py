@@ -4,15 +4,15 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
-from django.db import Error, close_old_connections, connections, reset_queries
+from django.db import connections, reset_queries
 
 from conveyor_django.outcomes import Ending
 
 from . import atomic
 from .attempt import Attempt
 from .slots import OnEnd, Slots
+from .stale import close_stale_connections
 
 
 class Threads:
@@ -54,7 +54,7 @@ class Threads:
     def _run(self) -> None:
         goes_on = True
         while goes_on:
-            _close_stale_connections()
+            close_stale_connections()
             goes_on = self._work() and self._called()
         connections.close_all()
         with self._lock:
@@ -69,7 +69,7 @@ class Threads:
             if self._closed or attempt.settled or attempt.cancel_requested:
                 self._retire(attempt, ending)
                 return False
-            _close_stale_connections()
+            close_stale_connections()
             reset_queries()  # of DEBUG
             self._slots.release(attempt)
             following = self._slots.take(in_loop=False)
@@ -93,8 +93,3 @@ class Threads:
         with self._lock:
             self._idle -= 1
         return goes_on
-
-
-def _close_stale_connections() -> None:
-    with suppress(Error):  # one that can't even be closed is gone all the same
-        close_old_connections()
