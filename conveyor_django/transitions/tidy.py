@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from conveyor_django.engines import Engine, get_engine
 from conveyor_django.models import Job
@@ -32,7 +32,7 @@ def tidy_some(using: str, after: UUID | None, seconds: float) -> tuple[int, UUID
     # first by what is the same for all: for the order of ids alone, SQLite would read the whole table
     due = Job.objects.using(using).filter(removal_due=True).order_by("removal_due", "pk")
     while ids := list((due.filter(pk__gt=after) if after else due).values_list("pk", flat=True)[:_PAGE]):
-        alone = engine.transact(partial(_remove_alone, engine, ids))
+        alone = _remove_alone(engine, ids)
         taken += len(alone)
         for after in ids:
             taken += 0 if after in alone else _tidy_one(engine, after)
@@ -43,11 +43,17 @@ def tidy_some(using: str, after: UUID | None, seconds: float) -> tuple[int, UUID
 
 def _remove_alone(engine: Engine, ids: list[UUID]) -> set[UUID]:
     """Those of them without parent and children, which are most: at once, but for what others are at."""
-    rows = engine.lock_jobs(ids, skip_locked=True)
-    parents = set(Job.objects.using(engine.using).filter(parent__in=rows).values_list("parent_id", flat=True))
-    alone = {pk for pk, job in rows.items() if job.parent_id is None and pk not in parents and _is_wanted(job)}
-    engine.delete_jobs(sorted(alone))
-    return alone
+    child = Job.objects.using(engine.using).filter(parent=OuterRef("pk"))
+    alone = Job.objects.using(engine.using).filter(~Exists(child), pk__in=ids, parent=None)
+
+    def step() -> set[UUID]:
+        rows = engine.lock_jobs(found, skip_locked=True)
+        still = {job.pk for job in rows.values() if _is_wanted(job) and job.parent_id is None}
+        engine.delete_jobs(sorted(still))
+        return still
+
+    found = list(alone.values_list("pk", flat=True))
+    return engine.transact(step) if found else set()
 
 
 def _is_wanted(job: Job) -> bool:
