@@ -84,6 +84,15 @@ def sessions() -> int:
     return len(session_ids())
 
 
+def close_others() -> None:
+    """All connections to SQLite that this process has, but for this thread's."""
+    connection.ensure_connection()
+    gc.collect()
+    for thing in gc.get_objects():
+        if isinstance(thing, sqlite3.Connection) and thing is not connection.connection:
+            thing.close()
+
+
 def terminate_sessions(only: Any = None) -> int:
     """End all sessions but this thread's, or that of one connection, from the server's side; returns how many."""
     ids = [_own_id(only)] if only else [number for number in session_ids() if number != _own_id(connection)]
