@@ -289,7 +289,7 @@ def test_the_session_is_as_it_was_afterwards():
     writing()
     limits.append(_idle_limit())
     connections["default"].close()
-    with mock.patch("conveyor_django.worker.threads._close_stale_connections"):  # both jobs in one session
+    with mock.patch("conveyor_django.worker.threads.close_stale_connections"):  # both jobs in one session
         Queue("q").add_bulk([("write", {}), ("look", {})])
         work("q")
     assert states() == {"write": "completed", "look": "completed"}
