@@ -22,17 +22,22 @@ def drain(*queues: str, using: str | None = None) -> int:
     alias = using or router.db_for_write(Job)
     worker = new_id()
     count = 0
-    promote_due(alias)
+    _promote_all_due(alias)
     while jobs := claim(alias, worker, list(queues) or None, 1, leased=False):
         attempt = Attempt(jobs[0], worker)
         ending = _run(attempt, alias)
         if not isinstance(ending, Recorded):
             finish(alias, worker, [attempt.report(ending)])
         count += 1
-        promote_due(alias)
+        _promote_all_due(alias)
     while tidy(alias):
         pass
     return count
+
+
+def _promote_all_due(alias: str) -> None:
+    while promote_due(alias) == 0:
+        pass
 
 
 def _run(attempt: Attempt, using: str) -> Ending:

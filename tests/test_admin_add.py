@@ -104,12 +104,12 @@ def test_a_job_id_that_is_taken_adds_nothing(admin_client):
 def test_names_that_have_a_processor_are_offered(admin_client):
     processor("letters", "mail")(lambda job: None)
     processor("pdf")(lambda job: None)
-    html = admin_client.get(f"{NEW}?queue=letters").content.decode()
+    html = admin_client.get(NEW).content.decode()
     for known in ("mail", "letters", "pdf"):
         assert f'<option value="{known}"></option>' in html
     assert 'list="id_name_known"' in html
     assert 'id="id_name_known"' in html
-    assert 'value="letters"' in html
+    assert 'name="queue" value="default"' in html
 
 
 # A copy

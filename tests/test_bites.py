@@ -8,9 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from conveyor_django import Queue, Worker, transitions
+from conveyor_django import Queue, Worker, processor, transitions
 from conveyor_django.ids import new_ids
 from conveyor_django.models import Job
+from conveyor_django.testing import drain
 from conveyor_django.worker import maintenance
 from conveyor_django.worker.idle import has_work
 from conveyor_django.worker.maintenance import Removals
@@ -108,3 +109,12 @@ def test_a_worker_of_no_queue_has_nothing_to_do():
     Queue("q").add("job")
     assert Worker([], poll_interval=0.05).run(until_idle=True) == 0
     assert Queue("q").count("waiting") == 1
+
+
+def test_drain_promotes_all_that_is_due_in_whatever_queue(monkeypatch):
+    monkeypatch.setattr(sys.modules["conveyor_django.transitions.promote"], "_BATCH", 2)
+    for name in ("others", "wanted"):
+        processor(name)(lambda job: None)
+        Queue(name).add_bulk([("job", None, {"delay": 3600})] * 4)
+    Job.objects.update(run_at=timezone.now() - timedelta(seconds=1))
+    assert drain("wanted") == 4

@@ -194,3 +194,14 @@ def test_a_real_deadlock_is_survived(engine):
         thread.join(PATIENCE)
     assert Job.objects.filter(priority=1).count() == 2
     assert len(calls) in (3, 4)  # the server may end both, if they look at the same moment
+
+
+@pytest.mark.only_on("postgresql", reason="psycopg 2 is PostgreSQL's")
+@pytest.mark.parametrize("attribute", ["sqlstate", "pgcode"])
+def test_both_psycopgs_say_what_a_conflict_is(engine, attribute):
+    error = OperationalError("deadlock detected")
+    error.__cause__ = Exception()
+    setattr(error.__cause__, attribute, "40P01")
+    assert engine.is_conflict(error)
+    setattr(error.__cause__, attribute, "42601")
+    assert not engine.is_conflict(error)

@@ -18,6 +18,7 @@ from conveyor_django.transitions import Claiming, check
 from conveyor_django.transitions.turn import turn
 from conveyor_django.worker.idle import has_work
 from conveyor_django.worker.lease import Lease
+from conveyor_django.worker.maintenance import Removals
 
 from .alike import store_alike
 from .factories import JobFactory, WorkerProcessFactory
@@ -194,7 +195,7 @@ def test_maintenance_reads_only_what_it_may_have_to_do_with(engine, worker, acti
 
 def test_whether_anything_is_left_to_do_is_seen_without_reading_what_is_done(active):
     for queues in (["default", "other"], ["empty"], None):
-        assert found_by(lambda queues=queues: has_work(USING, queues), sorts=True)
+        assert found_by(lambda queues=queues: has_work(USING, queues, Removals(USING)), sorts=True)
 
 
 def test_locks_go_through_the_primary_key(engine, active):

@@ -43,25 +43,17 @@ def tidy_some(using: str, after: UUID | None, seconds: float) -> tuple[int, UUID
 
 def _remove_alone(engine: Engine, ids: list[UUID]) -> set[UUID]:
     """Those of them without parent and children, which are most: at once, but for what others are at."""
-    child = Job.objects.using(engine.using).filter(parent=OuterRef("pk"))
-    alone = Job.objects.using(engine.using).filter(~Exists(child), pk__in=ids, parent=None)
+    jobs = Job.objects.using(engine.using)
+    alone = jobs.filter(_WANTED, ~Exists(jobs.filter(parent=OuterRef("pk"))), removal_due=True, parent=None)
 
     def step() -> set[UUID]:
         rows = engine.lock_jobs(found, skip_locked=True)
-        still = {job.pk for job in rows.values() if _is_wanted(job) and job.parent_id is None}
+        still = set(alone.filter(pk__in=rows).values_list("pk", flat=True))
         engine.delete_jobs(sorted(still))
         return still
 
-    found = list(alone.values_list("pk", flat=True))
+    found = list(alone.filter(pk__in=ids).values_list("pk", flat=True))
     return engine.transact(step) if found else set()
-
-
-def _is_wanted(job: Job) -> bool:
-    if not job.removal_due or job.pending_children:
-        return False
-    if job.state == JobState.COMPLETED:
-        return job.remove_on_complete
-    return job.state in UNSUCCESSFUL and job.remove_on_fail
 
 
 def _tidy_one(engine: Engine, job_id: UUID) -> int:

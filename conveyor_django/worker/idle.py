@@ -8,7 +8,7 @@ from conveyor_django.models import Job, QueueState
 from .maintenance import Removals
 
 
-def has_work(using: str, queue_names: Sequence[str] | None, removals: Removals | None = None) -> bool:
+def has_work(using: str, queue_names: Sequence[str] | None, removals: Removals) -> bool:
     """Waiting or due jobs in queues that aren't paused, or active ones in any.
 
     Deferred removals are done on the way, and are work while there are more than can be done in a moment.
@@ -23,4 +23,4 @@ def has_work(using: str, queue_names: Sequence[str] | None, removals: Removals |
     waiting, *others = (part.values("pk") for part in (open_.waiting(), due, jobs.active()))
     if waiting.union(*others, all=True).exists():
         return True
-    return not (removals or Removals(using)).bite()
+    return not removals.bite()

@@ -46,6 +46,7 @@ class Ledger:
     ) -> None:
         self.leased: dict[UUID, Attempt] = {}  # until what came of them is committed
         self.busy: set[Attempt] = set()  # until their thread or task has ended: they hold the slots
+        self.may_have_delayed = False  # a retry, or a parent with a delay of its own, since this was set back
         self._using = using
         self._wake = wake
         self._tell = tell
@@ -106,11 +107,6 @@ class Ledger:
         """Whether something waits to be written."""
         return bool(self._entries)
 
-    @property
-    def may_delay(self) -> bool:
-        """Whether what waits to be written may leave a delayed job: a retry, or a parent with a delay of its own."""
-        return any(not isinstance(entry.outcome, Completed) or entry.report.parent_id for entry in self._entries)
-
     def long_running(self, seconds: float) -> int:
         """How many hold their slots for longer than that."""
         before = time.monotonic() - seconds
@@ -125,7 +121,9 @@ class Ledger:
 
     def _settle_as(self, attempt: Attempt, outcome: Outcome) -> None:
         attempt.settled = True
-        self._entries.append(Entry(attempt, outcome, attempt.report(outcome)))
+        report = attempt.report(outcome)
+        self._entries.append(Entry(attempt, outcome, report))
+        self.may_have_delayed |= not isinstance(outcome, Completed) or report.parent_id is not None
 
     def _collect_ended(self) -> bool:
         freed = False
@@ -135,6 +133,7 @@ class Ledger:
             freed = True
             if isinstance(ending, Recorded):
                 attempt.settled = True
+                self.may_have_delayed |= attempt.report(ending.outcome).parent_id is not None
                 self._on_record(attempt, ending.outcome)
             elif not attempt.settled:
                 self._settle_as(attempt, ending)

@@ -79,7 +79,6 @@ class Loop:
         self._started = 0
         self._clock = DueClock(config.using)
         self._removals = Removals(config.using)
-        self._may_have_delayed = False  # by what ended since it last rested
         self._suspects: list[Attempt] = []  # leased, and not to begin while others wait to
         self._begun, self._begun_at = 0, 0.0  # how many attempts had begun when it was looked at last
         self._worked_at = time.monotonic()  # when there was work last
@@ -138,15 +137,14 @@ class Loop:
         claiming = self._claiming(max_jobs)
         began = time.monotonic()
         self._claimed = []
-        self._may_have_delayed |= self._ledger.may_delay
         self._ledger.write(worker, claiming, partial(self._begin, worker))
         self._wants_more = claiming is not None and len(self._claimed) < claiming.limit
         if claiming:
             self._shares.note(claiming.limit, claiming.rooms, [queue_name for queue_name, _ in self._claimed])
             self._bookmarks.note(claiming, self._claimed, time.monotonic() - began)
         self._begin_suspects()
-        if self._may_have_delayed and not self._claimed:  # before it rests; while it is busy it looks often anyway
-            self._may_have_delayed = False
+        if self._ledger.may_have_delayed and not self._claimed:  # before it rests; a busy one looks often anyway
+            self._ledger.may_have_delayed = False
             self._clock.doubt()
         self._clock.look(self._wake.heard)
         if self._clock.is_due() or self._ledger.has_entries:

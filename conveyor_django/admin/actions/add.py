@@ -23,11 +23,11 @@ from conveyor_django.queues import Queue
 from conveyor_django.redaction import redact
 
 from ..base import inert
-from .ask import Question, ask
+from .ask import Question, QueueField, ask
 from .edit import DataForm, as_text, is_too_large
 from .permissions import Permissions
 
-_OPTIONS = ("job_id", "delay", "priority", "attempts")
+_OPTIONS = ("delay", "priority", "attempts", "job_id")
 
 
 class Suggested(forms.TextInput):
@@ -43,9 +43,7 @@ class Suggested(forms.TextInput):
 
 class AddForm(DataForm):
     name = forms.CharField(label=gettext_lazy("Name"), strip=False, max_length=MAX_NAME, widget=Suggested({"size": 40}))
-    queue = forms.CharField(
-        label=gettext_lazy("Queue"), strip=False, max_length=MAX_NAME, widget=Suggested({"size": 40})
-    )
+    queue = QueueField(widget=Suggested({"size": 40}))
     delay = forms.FloatField(
         label=gettext_lazy("Delay"), required=False, help_text=gettext_lazy("Seconds; nothing: it may run at once.")
     )
@@ -61,18 +59,12 @@ class AddForm(DataForm):
         required=False,
         help_text=gettext_lazy("While a job of the queue has it, no other with it is added."),
     )
-    field_order = ("name", "queue", "data", *_OPTIONS[1:], "job_id")
+    field_order = ("name", "queue", "data", *_OPTIONS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["data"].help_text = "JSON."
         self.fields["data"].widget.attrs["rows"] = 8
-
-    def clean_queue(self) -> Queue:
-        try:
-            return Queue(self.cleaned_data["queue"])
-        except InvalidNode as error:
-            raise forms.ValidationError(str(error)) from None
 
     def clean(self) -> dict[str, Any]:
         """What was left empty is unset: the next layer of options holds."""
@@ -121,8 +113,7 @@ class AddView(Permissions):
             raise PermissionDenied
         copied = None if pk is None else get_object_or_404(self.get_queryset(request), pk=pk)
         if request.method != "POST":
-            queue_name = request.GET.get("queue", "default")
-            initial = _like(copied) if copied else {"queue": queue_name, "data": "{}"}
+            initial = _like(copied) if copied else {"queue": "default", "data": "{}"}
             return self._fill_in(request, copied, AddForm(initial=initial))
         form = AddForm(request.POST)
         job = form.add() if form.is_valid() else None

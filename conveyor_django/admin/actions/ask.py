@@ -9,8 +9,10 @@ from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from conveyor_django.encoding import MAX_NAME
 from conveyor_django.exceptions import InvalidNode
 from conveyor_django.options import JobOptions
+from conveyor_django.queues import Queue
 
 from ..base import ReadOnlyAdmin
 
@@ -30,6 +32,19 @@ class Question:
     form: forms.Form | None = None
     confirms: bool = True  # else what is posted is asked about once more
     above: tuple[str, str] | None = None  # name and URL for the breadcrumbs: where the list is not what is above
+
+
+class QueueField(forms.CharField):
+    """The queue of that name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(label=_("Queue"), strip=False, max_length=MAX_NAME, **kwargs)
+
+    def clean(self, value: Any) -> Queue:
+        try:
+            return Queue(super().clean(value))
+        except InvalidNode as error:
+            raise forms.ValidationError(str(error)) from None
 
 
 class PriorityForm(forms.Form):

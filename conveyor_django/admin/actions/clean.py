@@ -16,7 +16,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext_lazy
 
-from conveyor_django.exceptions import InvalidNode
 from conveyor_django.models import Job, QueueState
 from conveyor_django.queues import Queue
 from conveyor_django.states import QUEUED, JobState
@@ -25,7 +24,7 @@ from conveyor_django.transitions import queues
 from ..base import ReadOnlyAdmin, inert
 from ..display import grouped
 from . import verbs
-from .ask import Question, ask, confirmed
+from .ask import Question, QueueField, ask, confirmed
 from .bulk import MAX_JOBS
 
 WAITING = "waits"
@@ -46,15 +45,9 @@ _QUESTION = ngettext_lazy("Remove %(shown)s job of the queue?", "Remove %(shown)
 
 
 class CleanForm(forms.Form):
-    queue = forms.CharField(label=gettext_lazy("Queue"), strip=False, max_length=255)
+    queue = QueueField()
     what = forms.ChoiceField(label=gettext_lazy("Jobs"), choices=WHAT)
     age = forms.ChoiceField(label=gettext_lazy("Finished"), choices=_WORDS, initial="week")
-
-    def clean_queue(self) -> Queue:
-        try:
-            return Queue(self.cleaned_data["queue"])
-        except InvalidNode as error:
-            raise forms.ValidationError(str(error)) from None
 
     def clean(self) -> dict[str, Any]:
         if self.cleaned_data.get("what") == WAITING and self.cleaned_data.get("age", "0") != "0":
