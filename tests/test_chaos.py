@@ -62,6 +62,7 @@ def test_nothing_is_lost_or_stuck_under_fire(tmp_path: Path) -> None:
         pytest.param("early-release", "snapshot", "early start", 3, marks=ONCE),
     ],
 )
+@pytest.mark.flaky(reruns=1)  # where leases run out on a busy machine, rescues may heal what was planted
 def test_planted_bug_is_found(plant: str, faults: str, rule: str, seconds: int, tmp_path: Path) -> None:
     run = Run(tmp_path, faults, f"--plant={plant}", "--seed=7", f"--seconds={seconds}", "--backlog=100", "--patience=4")
     assert run.exit_code == 1, run.output
