@@ -29,7 +29,7 @@ WINDOWS = {
     "day": (DAY, gettext_lazy("Last day"), gettext_lazy("in the last day")),
 }
 MAX_LINES = 5  # of what needs attention
-MAX_WORKERS = 100  # that are shown
+SHOWN_WORKERS = 100
 _COLUMNS = [JobState.ACTIVE, JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN, JobState.FAILED]
 _ENDS = [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.ACTIVE]  # in the bar of a flow
 _NARROWEST = 1.75  # per cent of a bar: two pixels
@@ -104,8 +104,8 @@ def overview_page(window: str, links: Links) -> dict[str, Any]:
         "flows": [_flow(flow, now, links) for flow in flows],
         "more_flows": more_flows,
         "flows_url": links.flows(),
-        "workers": [_worker(worker, links) for worker in workers[:MAX_WORKERS]],
-        "more_workers": len(workers) > MAX_WORKERS,
+        "workers": [_worker(worker, links) for worker in workers[:SHOWN_WORKERS]],
+        "more_workers": len(workers) > SHOWN_WORKERS,
         "workers_summary": _workers_summary(workers),
     }
 

@@ -15,12 +15,12 @@ from conveyor_django.states import UNFINISHED, JobState
 
 from .changelist import MAX_COUNT
 from .display import age, duration, grouped, moment
+from .overview_queues import MAX_WORKERS
 
 MAX_READ = 5_000  # jobs below it that are looked at, a level
 _MAX_LEVELS = 8
 _MAX_PARENTS = 200  # of a level, whose children are looked at in turn
 _MAX_QUEUES = 5  # that are named
-_MAX_WORKERS = 10_000
 
 
 class Check(NamedTuple):
@@ -191,7 +191,7 @@ class Queues:
         states = QueueState.objects.using(using).filter(queue_name__in=set(names), paused_at__isnull=False)
         self.paused: dict[str, QueueState] = {state.queue_name: state for state in states}
         alive = WorkerProcess.objects.using(using).filter(dead_at=None, expires_at__gt=now)
-        self._workers = list(alive.order_by("-expires_at")[:_MAX_WORKERS])
+        self._workers = list(alive.order_by("-expires_at")[:MAX_WORKERS])
         self._served = {name for worker in self._workers for name in worker.queues or ()}
         self._all_are_served = any(worker.queues is None for worker in self._workers)
 

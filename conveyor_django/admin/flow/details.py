@@ -1,4 +1,4 @@
-"""What the rows of a page need besides the outline: three statements for the jobs that are shown."""
+"""What the rows of a page need besides the outline: a few statements for all jobs that are shown."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
